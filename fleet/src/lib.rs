@@ -1,0 +1,2 @@
+//! fleet
+pub mod wire;
