@@ -1,1 +1,4 @@
 //! sim
+
+pub mod standin;
+pub mod workflow;
