@@ -1,1 +1,2 @@
-//! controller
+//! The controller: the loop around the core. Load → decide → commit → execute, over ports that adapters implement.
+pub mod ports;

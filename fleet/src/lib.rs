@@ -1,2 +1,42 @@
-//! fleet
+//! The decision core of self-runners: facts in, decision out.
+//!
+//! Nothing here is async, does IO, reads a clock or rolls dice: `now` and a nonce are arguments, so every decision can
+//! be replayed. Read it in this order:
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`ids`], [`labels`] | names, numbers, label sets |
+//! | [`class`], [`policy`] | kinds of runner, pools, the operator's rules; where a job belongs |
+//! | [`job`], [`runner`] | the two state machines: every (state × input) pair |
+//! | [`event`] | what the core is told, what it answers |
+//! | [`effect`] | what it wants done outside |
+//! | [`view`] | what a decision reads and writes |
+//! | [`mod@decide`], [`balance`] | the decision; demand against supply under the limits |
+//! | [`mod@reconcile`] | engine × GitHub × our rows → what to repair |
+//! | [`ledger`] | the store's tables in memory: totals, indexes, conditional commits |
+//! | [`budget`] | rate budgets |
+//! | [`invariants`] | the promises, as functions that tests and the simulator share |
+//! | [`wire`] | what the agent and the control plane say to each other |
+//!
+//! A job and a runner are not a pair: GitHub gives a job to any idle runner that has its labels. So demand (queued jobs
+//! of a pool) is compared with supply (unbound runners of that pool), and only GitHub's word binds the two.
+
+pub mod balance;
+pub mod budget;
+pub mod class;
+pub mod decide;
+pub mod effect;
+pub mod event;
+pub mod ids;
+pub mod invariants;
+pub mod job;
+pub mod labels;
+pub mod ledger;
+pub mod policy;
+pub mod reconcile;
+pub mod runner;
+pub mod view;
 pub mod wire;
+
+pub use decide::decide;
+

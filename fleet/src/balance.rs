@@ -1,0 +1,309 @@
+//! Demand against supply: which runners to launch, in which order, under which limits, and what a waiting job is told.
+//!
+//! Order: the scope (at repository scope: the repository) with the fewest live runners, then the oldest job. At
+//! organisation scope GitHub assigns as it likes, so there only the launches are ordered.
+
+use std::sync::Arc;
+
+use crate::{
+    decide::Draft,
+    effect::{Effect, LaunchSpec, NoticeKind},
+    event::{Event, Outcome},
+    ids::{ClassName, PoolId, RunnerName},
+    job::JobState,
+    runner::{Runner, RunnerState},
+    view::{Guard, PoolView},
+};
+
+/// Most launches in one decision: a store's transaction is bounded (DynamoDB takes 100 items).
+pub const LAUNCHES_PER_DECISION: u32 = 25;
+
+/// Fruitless runners in a row from which a pool is held back: GitHub does not let its runners have the jobs, or its
+/// machines do not come up.
+pub const FRUITLESS_LIMIT: u32 = 3;
+
+/// First backoff of a pool; it doubles up to [`HOLD_MAX_MS`].
+pub const HOLD_FIRST_MS: u64 = 15_000;
+
+/// Longest backoff of a pool.
+pub const HOLD_MAX_MS: u64 = 3_600_000;
+
+/// Why a pool with a deficit gets no runner now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Obstacle {
+    NotInventoried,
+    Held,
+    Fleet,
+    Class,
+}
+
+impl Draft<'_> {
+    /// Launches what is missing and allowed, then tells each queued job of these events how it stands.
+    pub(crate) fn balance(&mut self, events: &[Event]) {
+        let live_before = self.read.fleet_live;
+        let mut launched = 0;
+        while let Some(pool) = self.next_pool() {
+            if launched == LAUNCHES_PER_DECISION {
+                self.out.again = true;
+                break;
+            }
+            self.launch(&pool);
+            launched += 1;
+        }
+        // Somebody may have begun to wait since the view was read: look again once this is written.
+        self.out.again |= self.view.fleet_live < live_before;
+        for (i, event) in events.iter().enumerate() {
+            self.tell(i, event);
+        }
+    }
+
+    fn next_pool(&self) -> Option<PoolId> {
+        self.view
+            .pools
+            .values()
+            .filter(|pool| pool.deficit() > 0 && self.obstacle(pool).is_none())
+            .min_by_key(|pool| {
+                let created_ms = pool.head.as_ref().map_or(u64::MAX, |head| head.created_ms);
+                (self.scope_live(&pool.pool.scope), created_ms, &pool.pool.id)
+            })
+            .map(|pool| pool.pool.id.clone())
+    }
+
+    fn obstacle(&self, pool: &PoolView) -> Option<Obstacle> {
+        if !self.view.inventoried {
+            Some(Obstacle::NotInventoried)
+        } else if pool.flags.held_until_ms > self.now_ms {
+            Some(Obstacle::Held)
+        } else if self.view.fleet_live >= self.policy.max {
+            Some(Obstacle::Fleet)
+        } else if self.class_live(&pool.pool.class) >= self.class_max(&pool.pool.class) {
+            Some(Obstacle::Class)
+        } else {
+            None
+        }
+    }
+
+    fn class_max(&self, class: &ClassName) -> u32 {
+        self.policy.class(class).map_or(0, |class| class.max)
+    }
+
+    fn launch(&mut self, id: &PoolId) {
+        let Some(pool) = self.view.pools.get(id).map(|pool| pool.pool.clone()) else { return };
+        let repo = self.view.pools.get(id).and_then(|pool| pool.head.as_ref()).map(|head| head.repo.clone());
+        let runner = Runner {
+            name: self.new_name(),
+            pool: pool.id.clone(),
+            class: pool.class.clone(),
+            scope: pool.scope,
+            labels: pool.labels,
+            repo,
+            attempt: 1,
+            claims: 0,
+            task: None,
+            registration: None,
+            created_ms: self.now_ms,
+            boot_deadline_ms: 0,
+            life_deadline_ms: 0,
+            state: RunnerState::Reserved,
+        };
+        let spec = LaunchSpec::of(&runner, &self.class(&pool.class));
+        self.effect(Effect::Launch(Box::new(spec)), self.now_ms);
+        self.record(None, Some(runner.name.clone()), format!("{} is started for pool {id}", runner.name));
+        self.set_runner(runner);
+    }
+
+    fn new_name(&mut self) -> RunnerName {
+        self.named += 1;
+        let name = format!("{}{}{}", self.policy.prefix(), base32(self.nonce, 13), base32(u64::from(self.named), 2));
+        name.into()
+    }
+
+    /// The words for a job that is queued after all this.
+    fn tell(&mut self, index: usize, event: &Event) {
+        let job = match event {
+            Event::Job { facts, .. } => facts.id,
+            Event::Rematch { job } => *job,
+            Event::Runner { .. } | Event::Adopt(_) | Event::Inventory | Event::Balance => return,
+        };
+        if !matches!(self.out.outcomes.get(index), Some(Outcome::Accepted(_))) {
+            return;
+        }
+        let Some(row) = self.view.jobs.get(&job) else { return };
+        let Some(pool) = row.value.queued_in().and_then(|id| self.view.pools.get(id)) else { return };
+        debug_assert_eq!(row.value.state, JobState::Queued);
+        let text = self.words(pool);
+        self.record(Some(job), None, text.clone());
+        if let Some(outcome) = self.out.outcomes.get_mut(index) {
+            *outcome = Outcome::Accepted(text);
+        }
+    }
+
+    fn words(&self, pool: &PoolView) -> String {
+        let id = &pool.pool.id;
+        if pool.deficit() <= 0 {
+            let read = self.read.pools.get(id).map_or(0, |pool| pool.unbound);
+            let new = pool.unbound.saturating_sub(read);
+            return match new {
+                0 => format!("a runner of pool {id} is already there for it"),
+                1 => format!("a runner is started for it in pool {id}"),
+                n => format!("{n} runners are started in pool {id}"),
+            };
+        }
+        let ahead = pool.head.as_ref().map_or(String::new(), |head| format!("; next in line: {}#{}", head.repo, head.job));
+        let class = &pool.pool.class;
+        match self.obstacle(pool) {
+            Some(Obstacle::NotInventoried) => "waits: the engine's machines are being counted first".into(),
+            Some(Obstacle::Held) => format!("waits: {}", pool.flags.held_why),
+            Some(Obstacle::Fleet) => {
+                format!("waits: {} of {} runners live{ahead}", self.view.fleet_live, self.policy.max)
+            }
+            Some(Obstacle::Class) => {
+                let (live, max) = (self.class_live(class), self.class_max(class));
+                format!("waits: {live} of {max} runners of class `{class}` live{ahead}")
+            }
+            None => format!("waits: more launches follow at once{ahead}"),
+        }
+    }
+
+    /// Whether a limit that this idle runner counts against keeps another pool from a runner.
+    pub(crate) fn somebody_is_held_back(&self, runner: &Runner) -> bool {
+        self.view.pools.values().filter(|pool| pool.deficit() > 0 && pool.pool.id != runner.pool).any(|pool| {
+            match self.obstacle(pool) {
+                Some(Obstacle::Fleet) => true,
+                Some(Obstacle::Class) => pool.pool.class == runner.class,
+                Some(Obstacle::Held | Obstacle::NotInventoried) | None => false,
+            }
+        })
+    }
+
+    /// A runner ended without a job. If jobs wait all the same, three in a row hold the pool back.
+    pub(crate) fn fruitless(&mut self, runner: &Runner, why: &str) {
+        let Some(pool) = self.view.pools.get_mut(&runner.pool) else { return };
+        // Those that were already under way when the pool was held say nothing new.
+        if pool.queued == 0 || pool.flags.held_until_ms > self.now_ms {
+            return;
+        }
+        pool.flags.fruitless += 1;
+        self.changed_pools.insert(runner.pool.clone());
+        if pool.flags.fruitless < FRUITLESS_LIMIT {
+            return;
+        }
+        let group = self.class(&runner.class).group.unwrap_or_else(|| "the default one".into());
+        let text = format!(
+            "runners of pool {} keep ending without a job while jobs wait (last: {why}); does runner group {group} allow the repository, and does the image start?",
+            runner.pool
+        );
+        self.hold_for(&runner.pool, NoticeKind::PoolStarved, &text);
+    }
+
+    /// The engine refuses: wait, and let other pools use the room.
+    pub(crate) fn hold(&mut self, id: &PoolId, kind: NoticeKind, why: &str) {
+        let Some(pool) = self.view.pools.get_mut(id) else { return };
+        if pool.flags.held_until_ms > self.now_ms {
+            return;
+        }
+        pool.flags.fruitless = (pool.flags.fruitless + 1).max(FRUITLESS_LIMIT);
+        self.hold_for(id, kind, why);
+    }
+
+    fn hold_for(&mut self, id: &PoolId, kind: NoticeKind, why: &str) {
+        let Some(pool) = self.view.pools.get_mut(id) else { return };
+        let doublings = pool.flags.fruitless.saturating_sub(FRUITLESS_LIMIT).min(16);
+        let hold_ms = (HOLD_FIRST_MS << doublings).min(HOLD_MAX_MS);
+        pool.flags.held_until_ms = self.now_ms + hold_ms;
+        pool.flags.held_why = format!("{why}. Tried again in {} s", hold_ms / 1_000);
+        let due_ms = pool.flags.held_until_ms;
+        self.changed_pools.insert(id.clone());
+        self.effect(Effect::WakePool { pool: id.clone() }, due_ms);
+        self.notify(kind, why.to_owned());
+    }
+
+    /// The conditions under which this decision still holds when it is written.
+    pub(crate) fn guard(&mut self) {
+        let mut guards = Vec::new();
+        let launched = self.launched_classes();
+        if !launched.is_empty() {
+            let grown = i64::from(self.view.fleet_live) - i64::from(self.read.fleet_live);
+            guards.push(Guard::FleetAtMost(limit(self.policy.max, grown)));
+        }
+        for class in launched {
+            let read = self.read.class_live.get(&class).copied().unwrap_or(0);
+            let grown = i64::from(self.class_live(&class)) - i64::from(read);
+            guards.push(Guard::ClassAtMost(class.clone(), limit(self.class_max(&class), grown)));
+        }
+        for pool in self.view.pools.values() {
+            self.guard_pool(pool, &mut guards);
+        }
+        guards.dedup();
+        self.out.guards = guards;
+    }
+
+    fn launched_classes(&self) -> Vec<ClassName> {
+        let mut classes: Vec<ClassName> = self
+            .out
+            .effects
+            .iter()
+            .filter_map(|(effect, _)| match effect {
+                Effect::Launch(spec) if spec.attempt == 1 => Some(spec.pool.class.clone()),
+                _ => None,
+            })
+            .collect();
+        classes.sort();
+        classes.dedup();
+        classes
+    }
+
+    fn guard_pool(&self, pool: &PoolView, guards: &mut Vec<Guard>) {
+        let id = &pool.pool.id;
+        let before = self.read.pools.get(id).map_or(0, PoolView::deficit);
+        let after = pool.deficit();
+        let touched = self.read.pools.get(id).is_none_or(|read| read.queued != pool.queued || read.unbound != pool.unbound);
+        if !touched {
+            return;
+        }
+        if self.has_launched(id) && after >= 0 {
+            guards.push(Guard::DeficitAtLeast(id.clone(), before - after));
+        }
+        if after <= 0 {
+            guards.push(Guard::DeficitAtMost(id.clone(), before - after));
+            return;
+        }
+        match self.obstacle(pool) {
+            Some(Obstacle::Fleet) => {
+                let grown = i64::from(self.view.fleet_live) - i64::from(self.read.fleet_live);
+                guards.push(Guard::FleetAtLeast(limit(self.policy.max, grown)));
+            }
+            Some(Obstacle::Class) => {
+                let class = &pool.pool.class;
+                let read = self.read.class_live.get(class).copied().unwrap_or(0);
+                let grown = i64::from(self.class_live(class)) - i64::from(read);
+                guards.push(Guard::ClassAtLeast(class.clone(), limit(self.class_max(class), grown)));
+            }
+            Some(Obstacle::Held | Obstacle::NotInventoried) | None => {}
+        }
+    }
+
+    fn has_launched(&self, id: &PoolId) -> bool {
+        self.out.effects.iter().any(|(effect, _)| match effect {
+            Effect::Launch(spec) => spec.attempt == 1 && spec.pool.id == *id,
+            _ => false,
+        })
+    }
+}
+
+/// `max - grown`, in the range of totals.
+fn limit(max: u32, grown: i64) -> u32 {
+    u32::try_from((i64::from(max) - grown).clamp(0, i64::from(u32::MAX))).unwrap_or(u32::MAX)
+}
+
+/// Digits for names: lower case, none that is read as another.
+const DIGITS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+
+fn base32(mut number: u64, width: usize) -> Arc<str> {
+    let mut text = vec![b'0'; width];
+    for digit in text.iter_mut().rev() {
+        *digit = DIGITS[(number % 32) as usize];
+        number /= 32;
+    }
+    String::from_utf8_lossy(&text).into()
+}

@@ -1,0 +1,586 @@
+//! The decision: a view and some events in, one conditional write out.
+//!
+//! Total: an impossible transition changes nothing and tells a person. Events of one call are decided together, on one
+//! working copy, so a burst of webhooks costs one write; launches are decided once, at the end ([`crate::balance`]).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::{
+    class::{Class, Pool},
+    effect::{Effect, LaunchSpec, Notice, NoticeKind},
+    event::{Event, Outcome, Task},
+    ids::{ClassName, JobId, PoolId, RunnerName, Scope},
+    job::{self, Job, JobFacts, JobInput, JobState},
+    policy::{Placement, Policy},
+    runner::{EndWhy, Runner, RunnerInput, RunnerState, Step},
+    view::{Decision, PoolView, Put, Record, Row, View},
+    wire::EndReason,
+};
+
+/// The moment of a decision: the only clock and the only randomness that the core sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moment {
+    /// Now, milliseconds since 1970.
+    pub now_ms: u64,
+    /// A number that no other decision has: new runners are named after it.
+    pub nonce: u64,
+}
+
+/// Decides on `events`, in order.
+pub fn decide(policy: &Policy, view: &View, events: &[Event], moment: Moment) -> Decision {
+    let mut draft = Draft::new(policy, view, moment);
+    for event in events {
+        let outcome = draft.event(event);
+        draft.out.outcomes.push(outcome);
+    }
+    draft.balance(events);
+    draft.finish()
+}
+
+/// A decision in the making: a working copy of the view, and what has changed in it.
+pub(crate) struct Draft<'a> {
+    pub(crate) policy: &'a Policy,
+    pub(crate) now_ms: u64,
+    pub(crate) nonce: u64,
+    /// The view as it was read: guards are written against it.
+    pub(crate) read: &'a View,
+    pub(crate) view: View,
+    pub(crate) out: Decision,
+    /// Runners named so far.
+    pub(crate) named: u32,
+    changed_jobs: BTreeSet<JobId>,
+    changed_runners: BTreeSet<RunnerName>,
+    pub(crate) changed_pools: BTreeSet<PoolId>,
+}
+
+impl<'a> Draft<'a> {
+    fn new(policy: &'a Policy, view: &'a View, moment: Moment) -> Self {
+        Self {
+            policy,
+            now_ms: moment.now_ms,
+            nonce: moment.nonce,
+            read: view,
+            view: view.clone(),
+            out: Decision::default(),
+            named: 0,
+            changed_jobs: BTreeSet::new(),
+            changed_runners: BTreeSet::new(),
+            changed_pools: BTreeSet::new(),
+        }
+    }
+
+    fn event(&mut self, event: &Event) -> Outcome {
+        match event {
+            Event::Job { facts, input } => self.job(facts, input),
+            Event::Rematch { job } => self.rematch(*job),
+            Event::Runner { runner, input } => self.runner(runner, input),
+            Event::Adopt(task) => self.adopt(task),
+            Event::Inventory => self.inventory(),
+            Event::Balance => Outcome::Accepted("looked who is next".into()),
+        }
+    }
+
+    fn inventory(&mut self) -> Outcome {
+        if !self.view.inventoried {
+            self.view.inventoried = true;
+            self.out.inventoried = true;
+        }
+        Outcome::Accepted("the engine's machines are known".into())
+    }
+
+    // --- jobs -----------------------------------------------------------------------------------------------------
+
+    fn job(&mut self, facts: &JobFacts, input: &JobInput) -> Outcome {
+        let ours = input.runner().and_then(|name| RunnerName::parse_registered(&self.policy.prefix(), name));
+        let known = self.view.jobs.get(&facts.id).map(|row| row.value.clone());
+        // What names a runner of ours is never set aside, whatever its labels: GitHub may give our runner any job.
+        if known.is_none() && ours.is_none() {
+            match self.policy.place(facts) {
+                Placement::Forbidden(why) => return self.set_aside(facts, Outcome::Forbidden(why)),
+                Placement::Unmatched(why) => return self.set_aside(facts, Outcome::Ignored(why)),
+                Placement::Pool(_) | Placement::Closed(_) => {}
+            }
+        }
+        let outcome = self.job_step(known, facts, input);
+        if let Some((base, n)) = ours {
+            self.named_runner(&base, n, facts, input);
+        }
+        outcome
+    }
+
+    fn set_aside(&mut self, facts: &JobFacts, outcome: Outcome) -> Outcome {
+        if let Outcome::Forbidden(why) | Outcome::Ignored(why) = &outcome {
+            self.record(Some(facts.id), None, why.clone());
+        }
+        outcome
+    }
+
+    fn job_step(&mut self, known: Option<Job>, facts: &JobFacts, input: &JobInput) -> Outcome {
+        let before = known.as_ref().map(|job| &job.state);
+        self.out.steps.push(("job", before.map_or("(none)", JobState::label), input.label()));
+        let Some(state) = job::step(before, input, self.now_ms) else {
+            return Outcome::Duplicate;
+        };
+        let mut job = known.unwrap_or_else(|| Job {
+            facts: facts.clone(),
+            pool: None,
+            seen_ms: self.now_ms,
+            state: JobState::Waiting,
+        });
+        job.state = state;
+        let text = match &job.state {
+            JobState::Waiting => "waits for an approval; nothing is started".to_owned(),
+            JobState::Queued => {
+                let (pool, text) = self.place(&job.facts);
+                job.pool = pool;
+                text
+            }
+            JobState::Running { runner, .. } => format!("runs on {}", if runner.is_empty() { "?" } else { runner }),
+            JobState::Done { conclusion, .. } => format!("ended: {conclusion:?}").to_lowercase(),
+        };
+        // The words for a queued job are found after the launches are decided.
+        if job.pool.is_none() || job.state != JobState::Queued {
+            self.record(Some(facts.id), None, text.clone());
+        }
+        self.set_job(job);
+        Outcome::Accepted(text)
+    }
+
+    /// The pool of a queued job, and words about it.
+    fn place(&mut self, facts: &JobFacts) -> (Option<PoolId>, String) {
+        match self.policy.place(facts) {
+            Placement::Pool(pool) => {
+                let id = pool.id.clone();
+                self.view.pools.entry(id.clone()).or_insert_with(|| PoolView::new(pool));
+                (Some(id), "queued".into())
+            }
+            Placement::Closed(class) => (None, format!("waits: class `{class}` is closed (max = 0)")),
+            Placement::Unmatched(why) | Placement::Forbidden(why) => (None, format!("waits, {why}")),
+        }
+    }
+
+    fn rematch(&mut self, id: JobId) -> Outcome {
+        let Some(row) = self.view.jobs.get(&id) else { return Outcome::Unknown };
+        let mut job = row.value.clone();
+        if job.state != JobState::Queued {
+            return Outcome::Duplicate;
+        }
+        let (pool, text) = self.place(&job.facts);
+        if pool == job.pool {
+            return Outcome::Duplicate;
+        }
+        job.pool = pool;
+        if job.pool.is_none() {
+            self.record(Some(id), None, text.clone());
+        }
+        self.set_job(job);
+        Outcome::Accepted(text)
+    }
+
+    /// GitHub names a runner of ours: only that binds or releases it.
+    fn named_runner(&mut self, base: &RunnerName, n: u32, facts: &JobFacts, input: &JobInput) {
+        let done = self.view.jobs.get(&facts.id).is_some_and(|job| !job.value.state.is_open());
+        let input = match input {
+            // An `in_progress` that comes after `completed` must not make its runner busy for ever.
+            JobInput::InProgress { .. } if done => return,
+            JobInput::InProgress { .. } => RunnerInput::Bound { job: facts.id },
+            JobInput::Completed { .. } => RunnerInput::Released { job: facts.id },
+            JobInput::Waiting | JobInput::Queued | JobInput::QueuedDirect | JobInput::Missing => return,
+        };
+        let Some(runner) = self.view.runners.get(base).map(|row| row.value.clone()) else { return };
+        self.runner_step(&runner, &input);
+        if let Some(row) = self.view.runners.get(base) {
+            let mut runner = row.value.clone();
+            runner.repo = Some(facts.repo.clone());
+            runner.claims = runner.claims.max(n);
+            self.set_runner(runner);
+        }
+        self.clear_fruitless(base);
+        self.rerun_if_interrupted(base, facts, &input);
+    }
+
+    /// GitHub gave the pool's runner a job: whatever held the pool back is over.
+    fn clear_fruitless(&mut self, base: &RunnerName) {
+        let Some(id) = self.view.runners.get(base).map(|row| row.value.pool.clone()) else { return };
+        if let Some(pool) = self.view.pools.get_mut(&id).filter(|pool| pool.flags.fruitless > 0) {
+            pool.flags = crate::view::PoolFlags::default();
+            self.changed_pools.insert(id);
+        }
+    }
+
+    fn rerun_if_interrupted(&mut self, base: &RunnerName, facts: &JobFacts, input: &RunnerInput) {
+        let interrupted = self.view.runners.get(base).is_some_and(|row| {
+            matches!(&row.value.state, RunnerState::Gone { interrupted: Some(job), .. } if *job == facts.id)
+        });
+        // The first attempt only: asked once, not for ever.
+        if interrupted
+            && self.policy.rerun_interrupted
+            && facts.run_attempt <= 1
+            && matches!(input, RunnerInput::Released { .. })
+        {
+            self.effect(Effect::Rerun { job: facts.id, repo: facts.repo.clone() }, self.now_ms);
+            self.record(Some(facts.id), None, "its runner was lost: GitHub is asked once to run it again".into());
+        }
+    }
+
+    // --- runners --------------------------------------------------------------------------------------------------
+
+    fn runner(&mut self, name: &RunnerName, input: &RunnerInput) -> Outcome {
+        let Some(runner) = self.view.runners.get(name).map(|row| row.value.clone()) else {
+            return Outcome::Unknown;
+        };
+        match input {
+            RunnerInput::Claim { attempt } => self.claim(&runner, *attempt),
+            RunnerInput::Connected { .. } => self.connected(&runner, input),
+            RunnerInput::Launched { .. }
+            | RunnerInput::Refused { .. }
+            | RunnerInput::NoDemand
+            | RunnerInput::Recall
+            | RunnerInput::JobStarted
+            | RunnerInput::Bound { .. }
+            | RunnerInput::Released { .. }
+            | RunnerInput::Ended { .. }
+            | RunnerInput::TaskGone { .. }
+            | RunnerInput::BootOverdue
+            | RunnerInput::LifetimeOver
+            | RunnerInput::Ghost
+            | RunnerInput::Stop { .. }
+            | RunnerInput::StopOverdue
+            | RunnerInput::TaskAlive { .. } => {
+                if self.runner_step(&runner, input) {
+                    Outcome::Accepted(input.label().into())
+                } else {
+                    Outcome::Duplicate
+                }
+            }
+        }
+    }
+
+    fn claim(&mut self, runner: &Runner, attempt: u32) -> Outcome {
+        if !runner.may_claim() || attempt != runner.attempt {
+            self.out.steps.push(("runner", runner.state.label(), "claim"));
+            return match runner.state {
+                RunnerState::Idle { .. } | RunnerState::Recalled { .. } | RunnerState::Busy { .. } => {
+                    let text = format!("{} is registered and asked for credentials again: was its token stolen?", runner.name);
+                    self.notify(NoticeKind::ClaimAfterRegistration, text);
+                    Outcome::ClaimRefused
+                }
+                RunnerState::Reserved
+                | RunnerState::Starting
+                | RunnerState::Claimed
+                | RunnerState::Ending { .. }
+                | RunnerState::Gone { .. } => Outcome::Go,
+            };
+        }
+        if self.has_surplus(&runner.pool) {
+            self.runner_step(runner, &RunnerInput::NoDemand);
+            return Outcome::Go;
+        }
+        self.runner_step(runner, &RunnerInput::Claim { attempt });
+        let pool = Pool {
+            id: runner.pool.clone(),
+            class: runner.class.clone(),
+            scope: runner.scope.clone(),
+            labels: runner.labels.clone(),
+        };
+        Outcome::Claimed { n: runner.claims + 1, pool }
+    }
+
+    fn connected(&mut self, runner: &Runner, input: &RunnerInput) -> Outcome {
+        let changed = self.runner_step(runner, input);
+        let Some(runner) = self.view.runners.get(&runner.name).map(|row| row.value.clone()) else {
+            return Outcome::Unknown;
+        };
+        match runner.state {
+            RunnerState::Idle { .. } if self.has_surplus(&runner.pool) && self.somebody_is_held_back(&runner) => {
+                self.runner_step(&runner, &RunnerInput::Recall);
+                Outcome::EndIfIdle
+            }
+            RunnerState::Recalled { .. } | RunnerState::Ending { .. } => Outcome::EndIfIdle,
+            RunnerState::Reserved
+            | RunnerState::Starting
+            | RunnerState::Claimed
+            | RunnerState::Idle { .. }
+            | RunnerState::Busy { .. }
+            | RunnerState::Gone { .. } => {
+                if changed {
+                    Outcome::Accepted("connected".into())
+                } else {
+                    Outcome::Duplicate
+                }
+            }
+        }
+    }
+
+    fn has_surplus(&self, pool: &PoolId) -> bool {
+        self.view.pools.get(pool).is_some_and(|pool| pool.deficit() < 0)
+    }
+
+    /// Makes the step and all that follows from it; whether anything changed.
+    pub(crate) fn runner_step(&mut self, runner: &Runner, input: &RunnerInput) -> bool {
+        self.out.steps.push(("runner", runner.state.label(), input.label()));
+        let class = self.class(&runner.class);
+        let next = match runner.step(input, &class, self.now_ms) {
+            Step::Stay => {
+                self.again_stop(runner, input);
+                return false;
+            }
+            Step::Impossible => {
+                let text = format!("{}: `{}` in state {} cannot be", runner.name, input.label(), runner.state.label());
+                self.notify(NoticeKind::Impossible, text);
+                return false;
+            }
+            Step::Change(next) => next,
+        };
+        self.follow(runner, &next, input, &class);
+        self.set_runner(next);
+        true
+    }
+
+    /// Inputs that change no row but make the stop be sent again.
+    fn again_stop(&mut self, runner: &Runner, input: &RunnerInput) {
+        match (input, &runner.state) {
+            (RunnerInput::StopOverdue, RunnerState::Ending { why, .. }) => {
+                self.stop(runner, runner.task.clone(), &why.text(), self.now_ms);
+            }
+            // This occurs when a create that was delayed in the engine is carried out after we took it for gone.
+            (RunnerInput::TaskAlive { task } | RunnerInput::Launched { task, .. }, RunnerState::Gone { .. }) => {
+                self.stop(runner, Some(task.clone()), "its runner was already written off", self.now_ms);
+                self.notify(NoticeKind::Unexpected, format!("{}: the engine still shows {task}; it is stopped", runner.name));
+            }
+            _ => {}
+        }
+    }
+
+    fn stop(&mut self, runner: &Runner, task: Option<crate::ids::TaskId>, why: &str, due_ms: u64) {
+        self.effect(Effect::Stop { runner: runner.name.clone(), why: why.into(), task }, due_ms);
+    }
+
+    /// Effects and records of a change of state.
+    fn follow(&mut self, old: &Runner, new: &Runner, input: &RunnerInput, class: &Class) {
+        match &new.state {
+            RunnerState::Ending { why, deadline_ms } => {
+                let learned_task = old.task != new.task;
+                if old.state != new.state || learned_task {
+                    self.stop(new, new.task.clone(), &why.text(), *deadline_ms);
+                }
+                if old.state != new.state {
+                    self.ending(old, new, why, input);
+                }
+            }
+            RunnerState::Gone { why, .. } => self.gone(old, new, why, input),
+            RunnerState::Reserved => {
+                // Refused, and another placement is left.
+                self.effect(Effect::Launch(Box::new(LaunchSpec::of(new, class))), self.now_ms);
+            }
+            RunnerState::Busy { .. } => {
+                // Saved from a stop that rested on a guess.
+                self.out.settled.push(Effect::stop_id(&new.name));
+                self.out.effects.retain(|(effect, _)| effect.id() != Effect::stop_id(&new.name));
+            }
+            RunnerState::Starting | RunnerState::Claimed | RunnerState::Idle { .. } | RunnerState::Recalled { .. } => {}
+        }
+    }
+
+    fn ending(&mut self, old: &Runner, new: &Runner, why: &EndWhy, input: &RunnerInput) {
+        let text = why.text();
+        self.record(old.busy_job(), Some(new.name.clone()), format!("{} ends: {text}", new.name));
+        match why {
+            EndWhy::Ended(reason) => {
+                // Only now, because the agent says that the listener is dead: deleting a live one can kill a job.
+                self.deregister(new);
+                if *reason == EndReason::Deprecated {
+                    self.notify(NoticeKind::RunnerDeprecated, format!("pool {}: {text}", new.pool));
+                }
+                if !matches!(input, RunnerInput::Ended { ran_job: true, .. }) {
+                    self.fruitless(old, &text);
+                }
+            }
+            EndWhy::LifetimeOver => self.notify(NoticeKind::LifetimeOver, format!("{} is stopped: {text}", new.name)),
+            EndWhy::BootOverdue => {
+                self.notify(NoticeKind::BootOverdue, format!("{} is stopped: {text}", new.name));
+                self.fruitless(old, &text);
+            }
+            EndWhy::Completed(_) | EndWhy::NoDemand | EndWhy::Ghost | EndWhy::Stopped(_) => {}
+        }
+    }
+
+    fn gone(&mut self, old: &Runner, new: &Runner, why: &str, input: &RunnerInput) {
+        self.out.settled.push(Effect::stop_id(&new.name));
+        self.out.effects.retain(|(effect, _)| effect.id() != Effect::stop_id(&new.name));
+        self.record(old.busy_job(), Some(new.name.clone()), format!("{} is gone: {why}", new.name));
+        if let RunnerInput::Refused { .. } = input {
+            self.hold(&new.pool, NoticeKind::NoCapacity, &format!("the engine refuses to start a runner: {why}"));
+        }
+        // A registration whose job ended is taken away by GitHub itself; one that the agent ended is deleted already.
+        let cleaned = matches!(&old.state, RunnerState::Ending { why: EndWhy::Completed(_) | EndWhy::Ended(_), .. });
+        if !cleaned {
+            self.deregister(new);
+        }
+        match &old.state {
+            RunnerState::Busy { job: Some(job), .. } => self.interrupted(old, *job, why),
+            RunnerState::Starting | RunnerState::Claimed | RunnerState::Idle { .. } => self.fruitless(old, why),
+            RunnerState::Reserved
+            | RunnerState::Recalled { .. }
+            | RunnerState::Busy { job: None, .. }
+            | RunnerState::Ending { .. }
+            | RunnerState::Gone { .. } => {}
+        }
+    }
+
+    fn interrupted(&mut self, runner: &Runner, job: JobId, why: &str) {
+        let text = format!("job {job} lost its runner {}: {why}. GitHub will fail it and does not queue it again", runner.name);
+        self.record(Some(job), Some(runner.name.clone()), text.clone());
+        self.notify(NoticeKind::JobInterrupted, text);
+        if let Some(repo) = &runner.repo {
+            self.effect(Effect::ReadJob { job, repo: repo.clone() }, self.now_ms);
+        }
+    }
+
+    fn deregister(&mut self, runner: &Runner) {
+        if runner.claims > 0 {
+            let effect = Effect::Deregister {
+                runner: runner.name.clone(),
+                scope: runner.scope.clone(),
+                claims: runner.claims,
+            };
+            self.effect(effect, self.now_ms);
+        }
+    }
+
+    fn adopt(&mut self, task: &Task) -> Outcome {
+        self.out.steps.push(("runner", self.view.runners.get(&task.runner).map_or("(none)", |r| r.value.state.label()), "adopt"));
+        if self.view.runners.contains_key(&task.runner) || task.stopped.is_some() {
+            return Outcome::Duplicate;
+        }
+        let class = self.class(&task.pool.class);
+        self.view.pools.entry(task.pool.id.clone()).or_insert_with(|| PoolView::new(task.pool.clone()));
+        self.set_runner(Runner {
+            name: task.runner.clone(),
+            pool: task.pool.id.clone(),
+            class: task.pool.class.clone(),
+            scope: task.pool.scope.clone(),
+            labels: task.pool.labels.clone(),
+            repo: task.repo.clone(),
+            attempt: task.attempt,
+            claims: 0,
+            task: Some(task.id.clone()),
+            registration: None,
+            created_ms: task.created_ms,
+            boot_deadline_ms: self.now_ms + class.boot_timeout_ms,
+            life_deadline_ms: task.created_ms + class.max_lifetime_ms,
+            state: RunnerState::Starting,
+        });
+        let text = format!("{} runs but had no row: taken in, not stopped", task.runner);
+        self.record(None, Some(task.runner.clone()), text.clone());
+        self.notify(NoticeKind::TaskAdopted, text.clone());
+        Outcome::Accepted(text)
+    }
+
+    // --- the working copy -----------------------------------------------------------------------------------------
+
+    /// The class of that name; one that was taken out of the configuration keeps its runners but starts none.
+    pub(crate) fn class(&self, name: &ClassName) -> Class {
+        self.policy.class(name).cloned().unwrap_or_else(|| Class { name: name.clone(), max: 0, ..Class::default() })
+    }
+
+    pub(crate) fn set_job(&mut self, job: Job) {
+        let id = job.facts.id;
+        let old = self.view.jobs.get(&id);
+        let rev = old.map_or(0, |row| row.rev);
+        let before = old.and_then(|row| row.value.queued_in().cloned());
+        let after = job.queued_in().cloned();
+        if before != after {
+            for (pool, less) in [(before, true), (after, false)] {
+                if let Some(pool) = pool.and_then(|id| self.view.pools.get_mut(&id)) {
+                    pool.queued = if less { pool.queued.saturating_sub(1) } else { pool.queued + 1 };
+                    if !less && pool.head.is_none() {
+                        pool.head = Some(job.head());
+                    }
+                }
+            }
+        }
+        self.view.jobs.insert(id, Row { rev, value: job });
+        self.changed_jobs.insert(id);
+    }
+
+    pub(crate) fn set_runner(&mut self, runner: Runner) {
+        let name = runner.name.clone();
+        let old = self.view.runners.get(&name);
+        if old.is_some_and(|row| row.value == runner) {
+            return;
+        }
+        let rev = old.map_or(0, |row| row.rev);
+        let was = old.map_or((false, false), |row| (row.value.state.is_live(), row.value.state.is_unbound()));
+        let is = (runner.state.is_live(), runner.state.is_unbound());
+        shift(&mut self.view.fleet_live, was.0, is.0);
+        shift(self.view.class_live.entry(runner.class.clone()).or_default(), was.0, is.0);
+        shift(self.view.scope_live.entry(runner.scope.clone()).or_default(), was.0, is.0);
+        if let Some(pool) = self.view.pools.get_mut(&runner.pool) {
+            shift(&mut pool.unbound, was.1, is.1);
+        }
+        self.view.runners.insert(name.clone(), Row { rev, value: runner });
+        self.changed_runners.insert(name);
+    }
+
+    pub(crate) fn effect(&mut self, effect: Effect, due_ms: u64) {
+        let id = effect.id();
+        self.out.effects.retain(|(other, _)| other.id() != id);
+        self.out.effects.push((effect, due_ms));
+    }
+
+    pub(crate) fn notify(&mut self, kind: NoticeKind, text: String) {
+        self.effect(Effect::Notify(Notice { kind, text: text.into() }), self.now_ms);
+    }
+
+    pub(crate) fn record(&mut self, job: Option<JobId>, runner: Option<RunnerName>, text: String) {
+        self.out.records.push(Record { at_ms: self.now_ms, job, runner, text });
+    }
+
+    pub(crate) fn scope_live(&self, scope: &Scope) -> u32 {
+        self.view.scope_live.get(scope).copied().unwrap_or(0)
+    }
+
+    pub(crate) fn class_live(&self, class: &ClassName) -> u32 {
+        self.view.class_live.get(class).copied().unwrap_or(0)
+    }
+
+    fn finish(mut self) -> Decision {
+        self.guard();
+        for id in &self.changed_jobs {
+            if let Some(row) = self.view.jobs.get(id) {
+                self.out.jobs.push(Put { rev: row.rev, value: row.value.clone() });
+            }
+        }
+        for name in &self.changed_runners {
+            if let Some(row) = self.view.runners.get(name) {
+                self.out.runners.push(Put { rev: row.rev, value: row.value.clone() });
+            }
+        }
+        self.put_pools();
+        self.out
+    }
+
+    /// Pools that are new, or whose flags changed.
+    fn put_pools(&mut self) {
+        let mut used: BTreeMap<&PoolId, bool> = self.changed_pools.iter().map(|id| (id, true)).collect();
+        let jobs = self.out.jobs.iter().filter_map(|put| put.value.pool.as_ref());
+        for id in jobs.chain(self.out.runners.iter().map(|put| &put.value.pool)) {
+            used.entry(id).or_insert(false);
+        }
+        for (id, changed) in used {
+            if let Some(pool) = self.view.pools.get(id).filter(|pool| changed || pool.rev == 0) {
+                let value = crate::view::PoolRow { pool: pool.pool.clone(), flags: pool.flags.clone() };
+                self.out.pools.push(Put { rev: pool.rev, value });
+            }
+        }
+    }
+}
+
+fn shift(total: &mut u32, was: bool, is: bool) {
+    match (was, is) {
+        (false, true) => *total += 1,
+        (true, false) => *total = total.saturating_sub(1),
+        (true, true) | (false, false) => {}
+    }
+}

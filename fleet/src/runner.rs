@@ -1,0 +1,477 @@
+//! A runner as we know it, and every step that it can take.
+//!
+//! Steps may be skipped forward (a webhook can say busy before any report arrives); nothing but the engine's word
+//! makes a runner gone. `step` is total and changes nothing on an impossible pair.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    class::Class,
+    ids::{ClassName, JobId, PoolId, RegistrationId, Repo, RunnerName, Scope, TaskId},
+    labels::LabelSet,
+    wire::EndReason,
+};
+
+/// Time that a runner is given to end by itself after its job completed or its agent said that it ends.
+pub const END_GRACE_MS: u64 = 60_000;
+
+/// A runner's row.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Runner {
+    /// Its base name.
+    pub name: RunnerName,
+    /// The pool whose jobs it may be given.
+    pub pool: PoolId,
+    /// Its class.
+    pub class: ClassName,
+    /// What it registers with.
+    pub scope: Scope,
+    /// The labels that it registers with.
+    pub labels: LabelSet,
+    /// The repository whose job asked for it: only a tag, GitHub may give it another's.
+    pub repo: Option<Repo>,
+    /// The launch attempt, from 1. A new one only after a definite refusal.
+    pub attempt: u32,
+    /// How often it has claimed: it registers as `<base>-<claims>`.
+    pub claims: u32,
+    /// The engine's handle, once it is known.
+    pub task: Option<TaskId>,
+    /// GitHub's id of its registration, once it is known.
+    pub registration: Option<RegistrationId>,
+    /// When it was decided on, milliseconds.
+    pub created_ms: u64,
+    /// Until when it must be connected, milliseconds. Counted from its launch and again from each claim.
+    pub boot_deadline_ms: u64,
+    /// When it ends whatever it does, milliseconds.
+    pub life_deadline_ms: u64,
+    /// Where it stands.
+    pub state: RunnerState,
+}
+
+/// Where a runner stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunnerState {
+    /// Its launch is stored but not answered.
+    Reserved,
+    /// The engine took it.
+    Starting,
+    /// Its agent has asked for credentials; whether it registered is not known yet.
+    Claimed,
+    /// It is connected and waits for a job.
+    Idle {
+        /// Since when, milliseconds.
+        since_ms: u64,
+    },
+    /// It was idle, is not needed, and its agent has been asked to end it if it still is.
+    Recalled {
+        /// Since when, milliseconds.
+        since_ms: u64,
+    },
+    /// It runs a job.
+    Busy {
+        /// The job that GitHub named; `None` as long as only the agent said that it is at work.
+        job: Option<JobId>,
+        /// Since when, milliseconds.
+        since_ms: u64,
+    },
+    /// It should be ending.
+    Ending {
+        /// Why.
+        why: EndWhy,
+        /// When it is stopped if it has not ended by then, milliseconds.
+        deadline_ms: u64,
+    },
+    /// The engine says that it no longer runs.
+    Gone {
+        /// In words.
+        why: Arc<str>,
+        /// When we learned it, milliseconds.
+        at_ms: u64,
+        /// The job that it was running when it went.
+        interrupted: Option<JobId>,
+    },
+}
+
+/// Why a runner is ending.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EndWhy {
+    /// GitHub says that its job completed.
+    Completed(JobId),
+    /// Its agent says that the listener is dead.
+    Ended(EndReason),
+    /// When it claimed, no job was left for it.
+    NoDemand,
+    /// It was not connected by its boot deadline, and GitHub does not show it.
+    BootOverdue,
+    /// Its maximum lifetime is over.
+    LifetimeOver,
+    /// Its registration is gone although it waits for a job.
+    Ghost,
+    /// A person stopped it.
+    Stopped(Arc<str>),
+}
+
+impl EndWhy {
+    /// In words.
+    pub fn text(&self) -> String {
+        match self {
+            Self::Completed(job) => format!("job {job} completed"),
+            Self::Ended(EndReason::Exited) => "the runner program ended".into(),
+            Self::Ended(EndReason::Idle) => "no job came in its idle time, or it was not needed".into(),
+            Self::Ended(EndReason::NotConnected) => "it could not connect to GitHub in time".into(),
+            Self::Ended(EndReason::Terminated) => "its machine was asked to end".into(),
+            Self::Ended(EndReason::Deprecated) => "GitHub refuses its version: update the runner image".into(),
+            Self::NoDemand => "no job was left for it".into(),
+            Self::BootOverdue => "not connected by its boot deadline".into(),
+            Self::LifetimeOver => "its maximum lifetime is over".into(),
+            Self::Ghost => "its registration is gone".into(),
+            Self::Stopped(by) => format!("stopped by {by}"),
+        }
+    }
+}
+
+/// What can be learned of a runner.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunnerInput {
+    /// The engine took the launch.
+    Launched {
+        /// Which attempt.
+        attempt: u32,
+        /// The engine's handle.
+        task: TaskId,
+    },
+    /// The engine definitely refused the launch: nothing was started.
+    Refused {
+        /// Which attempt.
+        attempt: u32,
+        /// The engine's words.
+        why: Arc<str>,
+    },
+    /// Its agent asks for credentials.
+    Claim {
+        /// Which attempt's machine asks.
+        attempt: u32,
+    },
+    /// It claimed, but nothing is left to do for it.
+    NoDemand,
+    /// Its agent, or GitHub, says that the listener is connected.
+    Connected {
+        /// GitHub's id, if GitHub said it.
+        registration: Option<RegistrationId>,
+    },
+    /// It is idle and not needed.
+    Recall,
+    /// Its agent sees a worker.
+    JobStarted,
+    /// GitHub says that it runs this job.
+    Bound {
+        /// Which.
+        job: JobId,
+    },
+    /// GitHub says that this job, which it ran, has ended.
+    Released {
+        /// Which.
+        job: JobId,
+    },
+    /// Its agent says that the listener is dead.
+    Ended {
+        /// Whether the agent ever saw a worker.
+        ran_job: bool,
+        /// Why it ends.
+        reason: EndReason,
+    },
+    /// The engine says that its machine no longer runs.
+    TaskGone {
+        /// The engine's words.
+        why: Arc<str>,
+    },
+    /// Its boot deadline has passed, and a direct read shows it neither online nor busy.
+    BootOverdue,
+    /// Its maximum lifetime has passed.
+    LifetimeOver,
+    /// Two direct reads find its registration gone while it waits for a job.
+    Ghost,
+    /// A person stops it.
+    Stop {
+        /// Who.
+        by: Arc<str>,
+    },
+    /// It should have ended long ago.
+    StopOverdue,
+    /// The engine shows a machine of a runner that is gone.
+    TaskAlive {
+        /// The engine's handle.
+        task: TaskId,
+    },
+}
+
+impl RunnerInput {
+    /// Short name for tables.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::Launched { .. } => "launched",
+            Self::Refused { .. } => "refused",
+            Self::Claim { .. } => "claim",
+            Self::NoDemand => "no demand",
+            Self::Connected { .. } => "connected",
+            Self::Recall => "recall",
+            Self::JobStarted => "job started (report)",
+            Self::Bound { .. } => "bound",
+            Self::Released { .. } => "released",
+            Self::Ended { .. } => "ended (report)",
+            Self::TaskGone { .. } => "task gone",
+            Self::BootOverdue => "boot overdue",
+            Self::LifetimeOver => "lifetime over",
+            Self::Ghost => "ghost",
+            Self::Stop { .. } => "stop",
+            Self::StopOverdue => "stop overdue",
+            Self::TaskAlive { .. } => "task alive",
+        }
+    }
+}
+
+impl RunnerState {
+    /// Short name for tables.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::Reserved => "Reserved",
+            Self::Starting => "Starting",
+            Self::Claimed => "Claimed",
+            Self::Idle { .. } => "Idle",
+            Self::Recalled { .. } => "Recalled",
+            Self::Busy { job: None, .. } => "Busy (unnamed)",
+            Self::Busy { job: Some(_), .. } => "Busy",
+            Self::Ending { .. } => "Ending",
+            Self::Gone { .. } => "Gone",
+        }
+    }
+
+    /// Whether it counts against the limits: until the engine says that it is gone.
+    pub fn is_live(&self) -> bool {
+        !matches!(self, Self::Gone { .. })
+    }
+
+    /// Whether it stands for one queued job of its pool. One that its agent calls busy still does, until GitHub names
+    /// the job: the job that it took is still counted as queued.
+    pub fn is_unbound(&self) -> bool {
+        matches!(
+            self,
+            Self::Reserved | Self::Starting | Self::Claimed | Self::Idle { .. } | Self::Busy { job: None, .. }
+        )
+    }
+}
+
+/// What a step does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// Nothing.
+    Stay,
+    /// The runner is now so.
+    Change(Runner),
+    /// This cannot happen; nothing changes and a person is told.
+    Impossible,
+}
+
+impl Runner {
+    /// The step that `input` makes. Total; reads no clock.
+    pub fn step(&self, input: &RunnerInput, class: &Class, now_ms: u64) -> Step {
+        match input {
+            RunnerInput::Launched { attempt, task } => self.launched(*attempt, task, class, now_ms),
+            RunnerInput::Refused { attempt, why } => self.refused(*attempt, why, class, now_ms),
+            RunnerInput::Claim { attempt } => self.claim(*attempt, class, now_ms),
+            RunnerInput::NoDemand => self.end_if(self.may_claim(), EndWhy::NoDemand, now_ms),
+            RunnerInput::Connected { registration } => self.connected(*registration, now_ms),
+            RunnerInput::Recall => match self.state {
+                RunnerState::Idle { .. } => self.to(RunnerState::Recalled { since_ms: now_ms }),
+                _ => Step::Stay,
+            },
+            RunnerInput::JobStarted => self.job_started(now_ms),
+            RunnerInput::Bound { job } => self.bound(*job, now_ms),
+            RunnerInput::Released { job } => self.released(*job, now_ms),
+            RunnerInput::Ended { reason, .. } => self.end_if(self.is_not_ending(), EndWhy::Ended(*reason), now_ms),
+            RunnerInput::TaskGone { why } => self.gone(why, now_ms),
+            RunnerInput::BootOverdue => {
+                let booting = matches!(self.state, RunnerState::Starting | RunnerState::Claimed);
+                self.end_if(booting && now_ms >= self.boot_deadline_ms, EndWhy::BootOverdue, now_ms)
+            }
+            RunnerInput::LifetimeOver => {
+                let over = now_ms >= self.life_deadline_ms && self.state != RunnerState::Reserved;
+                self.end_if(over && self.is_not_ending(), EndWhy::LifetimeOver, now_ms)
+            }
+            RunnerInput::Ghost => {
+                let waits = matches!(self.state, RunnerState::Idle { .. } | RunnerState::Recalled { .. });
+                self.end_if(waits, EndWhy::Ghost, now_ms)
+            }
+            RunnerInput::Stop { by } => self.end_if(self.is_not_ending(), EndWhy::Stopped(by.clone()), now_ms),
+            // Both only make the stop be sent again; the state already says that it must end.
+            RunnerInput::StopOverdue | RunnerInput::TaskAlive { .. } => Step::Stay,
+        }
+    }
+
+    fn to(&self, state: RunnerState) -> Step {
+        Step::Change(Self { state, ..self.clone() })
+    }
+
+    fn end_if(&self, condition: bool, why: EndWhy, now_ms: u64) -> Step {
+        if !condition {
+            return Step::Stay;
+        }
+        let deadline_ms = now_ms + why.grace_ms();
+        self.to(RunnerState::Ending { why, deadline_ms })
+    }
+
+    fn is_not_ending(&self) -> bool {
+        !matches!(self.state, RunnerState::Ending { .. } | RunnerState::Gone { .. })
+    }
+
+    /// Whether its agent may still be given credentials.
+    pub fn may_claim(&self) -> bool {
+        matches!(self.state, RunnerState::Reserved | RunnerState::Starting | RunnerState::Claimed)
+    }
+
+    /// The job that GitHub says it runs.
+    pub fn busy_job(&self) -> Option<JobId> {
+        match self.state {
+            RunnerState::Busy { job, .. } => job,
+            RunnerState::Ending { why: EndWhy::Completed(job), .. } => Some(job),
+            _ => None,
+        }
+    }
+
+    fn launched(&self, attempt: u32, task: &TaskId, class: &Class, now_ms: u64) -> Step {
+        // An answer that was overtaken by a claim or a webhook still brings the handle, without which nothing stops it.
+        let known = self.task.as_ref() == Some(task) || !self.state.is_live();
+        if known || attempt != self.attempt {
+            return Step::Stay;
+        }
+        let mut next = self.clone();
+        next.task = Some(task.clone());
+        if next.state == RunnerState::Reserved {
+            next.state = RunnerState::Starting;
+            next.set_deadlines(class, now_ms);
+        }
+        Step::Change(next)
+    }
+
+    fn set_deadlines(&mut self, class: &Class, now_ms: u64) {
+        self.boot_deadline_ms = now_ms + class.boot_timeout_ms;
+        if self.life_deadline_ms == 0 {
+            self.life_deadline_ms = now_ms + class.max_lifetime_ms;
+        }
+    }
+
+    fn refused(&self, attempt: u32, why: &Arc<str>, class: &Class, now_ms: u64) -> Step {
+        if attempt != self.attempt || !self.state.is_live() {
+            return Step::Stay;
+        }
+        match self.state {
+            RunnerState::Reserved if attempt < class.placements => {
+                Step::Change(Self { attempt: attempt + 1, ..self.clone() })
+            }
+            RunnerState::Reserved | RunnerState::Ending { .. } if self.task.is_none() => self.gone(why, now_ms),
+            _ => Step::Impossible,
+        }
+    }
+
+    fn claim(&self, attempt: u32, class: &Class, now_ms: u64) -> Step {
+        if !self.may_claim() || attempt != self.attempt {
+            return Step::Stay;
+        }
+        let mut next = self.clone();
+        next.claims += 1;
+        next.set_deadlines(class, now_ms);
+        next.state = RunnerState::Claimed;
+        Step::Change(next)
+    }
+
+    fn connected(&self, registration: Option<RegistrationId>, now_ms: u64) -> Step {
+        if !self.state.is_live() {
+            return Step::Stay;
+        }
+        let mut next = self.clone();
+        next.registration = registration.or(self.registration);
+        if next.may_claim() {
+            next.state = RunnerState::Idle { since_ms: now_ms };
+        }
+        if next == *self { Step::Stay } else { Step::Change(next) }
+    }
+
+    fn job_started(&self, now_ms: u64) -> Step {
+        match &self.state {
+            RunnerState::Busy { .. } | RunnerState::Gone { .. } => Step::Stay,
+            RunnerState::Ending { why, .. } if !why.is_doubtful() => Step::Stay,
+            RunnerState::Reserved
+            | RunnerState::Starting
+            | RunnerState::Claimed
+            | RunnerState::Idle { .. }
+            | RunnerState::Recalled { .. }
+            | RunnerState::Ending { .. } => self.to(RunnerState::Busy { job: None, since_ms: now_ms }),
+        }
+    }
+
+    fn bound(&self, job: JobId, now_ms: u64) -> Step {
+        match &self.state {
+            RunnerState::Busy { job: Some(other), .. } if *other == job => Step::Stay,
+            // An ephemeral runner is given one job in its life.
+            RunnerState::Busy { job: Some(_), .. } => Step::Impossible,
+            RunnerState::Busy { job: None, since_ms } => {
+                self.to(RunnerState::Busy { job: Some(job), since_ms: *since_ms })
+            }
+            RunnerState::Gone { .. } => Step::Stay,
+            RunnerState::Ending { why, .. } if !why.is_doubtful() => Step::Stay,
+            RunnerState::Reserved
+            | RunnerState::Starting
+            | RunnerState::Claimed
+            | RunnerState::Idle { .. }
+            | RunnerState::Recalled { .. }
+            | RunnerState::Ending { .. } => self.to(RunnerState::Busy { job: Some(job), since_ms: now_ms }),
+        }
+    }
+
+    fn released(&self, job: JobId, now_ms: u64) -> Step {
+        match self.state {
+            RunnerState::Busy { job: Some(other), .. } if other != job => Step::Impossible,
+            RunnerState::Ending { .. } | RunnerState::Gone { .. } => Step::Stay,
+            RunnerState::Reserved
+            | RunnerState::Starting
+            | RunnerState::Claimed
+            | RunnerState::Idle { .. }
+            | RunnerState::Recalled { .. }
+            | RunnerState::Busy { .. } => self.end_if(true, EndWhy::Completed(job), now_ms),
+        }
+    }
+
+    fn gone(&self, why: &Arc<str>, now_ms: u64) -> Step {
+        if !self.state.is_live() {
+            return Step::Stay;
+        }
+        let interrupted = match self.state {
+            RunnerState::Busy { job, .. } => job,
+            _ => None,
+        };
+        self.to(RunnerState::Gone { why: why.clone(), at_ms: now_ms, interrupted })
+    }
+}
+
+impl EndWhy {
+    /// How long the runner may take to end by itself.
+    fn grace_ms(&self) -> u64 {
+        match self {
+            Self::Completed(_) | Self::Ended(_) | Self::NoDemand => END_GRACE_MS,
+            Self::BootOverdue | Self::LifetimeOver | Self::Ghost | Self::Stopped(_) => 0,
+        }
+    }
+
+    /// Whether it is only our guess that the runner does nothing: GitHub's word that it runs a job saves it.
+    fn is_doubtful(&self) -> bool {
+        match self {
+            Self::BootOverdue | Self::Ghost => true,
+            Self::Completed(_) | Self::Ended(_) | Self::NoDemand | Self::LifetimeOver | Self::Stopped(_) => false,
+        }
+    }
+}
