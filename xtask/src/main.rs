@@ -1,10 +1,6 @@
 //! The repository's own tools: `cargo xtask <command>`. One file a command and one line in the table below;
 //! what a command does stays in its file. Nothing that is shipped depends on this crate.
-#![allow(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "a tool for people speaks on its terminal"
-)]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a tool for people speaks on its terminal")]
 
 mod tidy;
 
@@ -17,11 +13,8 @@ struct Command {
     run: fn(&[String]) -> ExitCode,
 }
 
-const COMMANDS: &[Command] = &[Command {
-    name: "tidy",
-    about: "check what the compiler does not: names, layers, links, sizes",
-    run: tidy::run,
-}];
+const COMMANDS: &[Command] =
+    &[Command { name: "tidy", about: "check what the compiler does not: names, layers, links, sizes", run: tidy::run }];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

@@ -50,11 +50,7 @@ fn report(tree: &Tree) -> ExitCode {
     println!("tidy: {} files, {} of them Rust", tree.files.len(), tree.sources.len());
     for (name, check) in CHECKS {
         let found = check(tree);
-        println!(
-            "  {:<4} {name}{}",
-            if found.is_empty() { "ok" } else { "FAIL" },
-            count(found.len())
-        );
+        println!("  {:<4} {name}{}", if found.is_empty() { "ok" } else { "FAIL" }, count(found.len()));
         findings.extend(found);
     }
     println!("  {}", sizes::summary(tree));
@@ -63,19 +59,11 @@ fn report(tree: &Tree) -> ExitCode {
         println!("{finding}");
     }
     println!("tidy: {} checks, {} findings", CHECKS.len(), findings.len());
-    if findings.is_empty() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    }
+    if findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn count(found: usize) -> String {
-    if found == 0 {
-        String::new()
-    } else {
-        format!(" ({found})")
-    }
+    if found == 0 { String::new() } else { format!(" ({found})") }
 }
 
 #[cfg(test)]
@@ -86,11 +74,8 @@ mod tests {
     #[test]
     fn every_check_reads_a_small_tree() {
         let tree = Tree::of(&[("a/src/lib.rs", "//! A.\n\nfn one() {}\n"), ("README.md", "# A\n")]);
-        let found: Vec<String> = CHECKS
-            .iter()
-            .flat_map(|(_, check)| check(&tree))
-            .map(|finding| finding.to_string())
-            .collect();
+        let found: Vec<String> =
+            CHECKS.iter().flat_map(|(_, check)| check(&tree)).map(|finding| finding.to_string()).collect();
         assert_eq!(found, Vec::<String>::new());
     }
 }

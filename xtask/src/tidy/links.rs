@@ -42,11 +42,7 @@ fn targets(line: &str) -> Vec<String> {
     if let Some((_, target)) = line.split_once("]: ").filter(|(label, _)| label.starts_with('[')) {
         found.push(target.to_owned());
     }
-    found
-        .iter()
-        .filter_map(|target| target.split_whitespace().next())
-        .map(str::to_owned)
-        .collect()
+    found.iter().filter_map(|target| target.split_whitespace().next()).map(str::to_owned).collect()
 }
 
 fn fault(tree: &Tree, from: &TextFile, target: &str) -> Option<String> {
@@ -54,20 +50,12 @@ fn fault(tree: &Tree, from: &TextFile, target: &str) -> Option<String> {
         return None;
     }
     if target.starts_with('/') {
-        return Some(format!(
-            "the link `{target}` is absolute: write it relative to this file"
-        ));
+        return Some(format!("the link `{target}` is absolute: write it relative to this file"));
     }
     let (path, anchor) = target.split_once('#').unwrap_or((target, ""));
-    let path = if path.is_empty() {
-        from.path.clone()
-    } else {
-        resolve(&from.path, path)
-    };
+    let path = if path.is_empty() { from.path.clone() } else { resolve(&from.path, path) };
     if !exists(tree, &path) {
-        return Some(format!(
-            "the link `{target}` leads to no file: correct it, or add `{path}`"
-        ));
+        return Some(format!("the link `{target}` leads to no file: correct it, or add `{path}`"));
     }
     let file = tree.file(&path).filter(|file| file.is("md") && !anchor.is_empty())?;
     (!has_anchor(&file.text, anchor)).then(|| format!("`{path}` has no heading `#{anchor}`: correct the link"))
@@ -91,11 +79,7 @@ fn resolve(from: &str, path: &str) -> String {
 
 fn exists(tree: &Tree, path: &str) -> bool {
     let folder = format!("{path}/");
-    path.is_empty()
-        || tree
-            .paths
-            .iter()
-            .any(|known| known == path || known.starts_with(&folder))
+    path.is_empty() || tree.paths.iter().any(|known| known == path || known.starts_with(&folder))
 }
 
 fn has_anchor(text: &str, anchor: &str) -> bool {
@@ -106,9 +90,7 @@ fn has_anchor(text: &str, anchor: &str) -> bool {
 /// The anchor that GitHub gives a heading.
 fn slug(heading: &str) -> String {
     let title = heading.trim_start_matches('#').trim().to_lowercase();
-    let kept = title
-        .chars()
-        .filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+    let kept = title.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
     kept.map(|c| if c == ' ' { '-' } else { c }).collect()
 }
 
@@ -117,11 +99,7 @@ mod tests {
     use super::*;
 
     fn found(text: &str) -> Vec<String> {
-        let tree = Tree::of(&[
-            ("docs/a.md", text),
-            ("README.md", "# One\n\n## Two, *three*\n"),
-            ("docs/b.png", ""),
-        ]);
+        let tree = Tree::of(&[("docs/a.md", text), ("README.md", "# One\n\n## Two, *three*\n"), ("docs/b.png", "")]);
         check(&tree).iter().map(Finding::to_string).collect()
     }
 
@@ -139,13 +117,7 @@ mod tests {
 
     #[test]
     fn dead_links_are_found() {
-        let lines = [
-            "[a](gone.md)",
-            "[a](/README.md)",
-            "[a](../README.md#four)",
-            "[a](#four)",
-            "[a]: gone.md",
-        ];
+        let lines = ["[a](gone.md)", "[a](/README.md)", "[a](../README.md#four)", "[a](#four)", "[a]: gone.md"];
         assert_eq!(found(&lines.join("\n")).len(), lines.len());
     }
 }

@@ -12,12 +12,7 @@ const DECLARE: [&str; 6] = ["mod", "struct", "enum", "trait", "type", "union"];
 pub(crate) fn check(tree: &Tree) -> Vec<Finding> {
     let mut found = Vec::new();
     for source in &tree.sources {
-        for part in source
-            .path
-            .trim_end_matches(".rs")
-            .split('/')
-            .filter(|part| is_empty(part))
-        {
+        for part in source.path.trim_end_matches(".rs").split('/').filter(|part| is_empty(part)) {
             found.push(finding(&source.path, 1, part));
         }
         for (number, line) in source.numbered() {
@@ -30,18 +25,13 @@ pub(crate) fn check(tree: &Tree) -> Vec<Finding> {
 }
 
 fn finding(path: &str, line: usize, name: &str) -> Finding {
-    Finding::new(
-        path,
-        line,
-        format!("the name `{name}` says nothing: call it after what it is or holds"),
-    )
+    Finding::new(path, line, format!("the name `{name}` says nothing: call it after what it is or holds"))
 }
 
 /// The name that a line declares, visibility before it or not.
 fn declared(code: &str) -> Option<&str> {
-    let mut after = words(code)
-        .map(|(_, word)| word)
-        .skip_while(|word| matches!(*word, "pub" | "crate" | "super" | "in"));
+    let mut after =
+        words(code).map(|(_, word)| word).skip_while(|word| matches!(*word, "pub" | "crate" | "super" | "in"));
     after.next().filter(|word| DECLARE.contains(word))?;
     after.next()
 }
@@ -74,20 +64,11 @@ mod tests {
     #[test]
     fn empty_names_are_found_in_paths_and_declarations() {
         assert_eq!(found("a/src/utils.rs", ""), 1);
-        assert_eq!(
-            found("a/src/b.rs", "pub(crate) struct JobManager;\nmod test_helpers;\n"),
-            2
-        );
+        assert_eq!(found("a/src/b.rs", "pub(crate) struct JobManager;\nmod test_helpers;\n"), 2);
     }
 
     #[test]
     fn other_names_are_left_alone() {
-        assert_eq!(
-            found(
-                "a/src/b.rs",
-                "pub struct SecretsManager;\nlet manager = 1;\nstruct Utility;\n"
-            ),
-            0
-        );
+        assert_eq!(found("a/src/b.rs", "pub struct SecretsManager;\nlet manager = 1;\nstruct Utility;\n"), 0);
     }
 }

@@ -4,12 +4,8 @@
 use super::tree::{Finding, Tree};
 
 /// Written apart, so that this file does not find itself.
-const BUILD_PLACES: [&str; 4] = [
-    concat!("/work", "/main"),
-    concat!("/work", "/shared"),
-    concat!("/work", "/.library"),
-    concat!("/root", "/"),
-];
+const BUILD_PLACES: [&str; 4] =
+    [concat!("/work", "/main"), concat!("/work", "/shared"), concat!("/work", "/.library"), concat!("/root", "/")];
 const HOMES: [&str; 2] = [concat!("/home", "/"), concat!("/Users", "/")];
 /// The account of the official runner image is part of its contract.
 const KNOWN_HOMES: [&str; 1] = ["runner"];
@@ -46,24 +42,17 @@ fn fault(line: &str) -> Option<String> {
         ));
     }
     let host = REGISTRIES.iter().find(|host| line.contains(**host))?;
-    Some(format!(
-        "a registry's host (`{host}`): name the package, not where it comes from"
-    ))
+    Some(format!("a registry's host (`{host}`): name the package, not where it comes from"))
 }
 
 /// What follows each place where `path` begins, not where it continues a longer path.
 fn starts<'a>(line: &'a str, path: &'a str) -> impl Iterator<Item = &'a str> {
     let begins = |at: usize| !line[..at].ends_with(|c: char| c.is_alphanumeric() || matches!(c, '.' | '_' | '-' | '}'));
-    line.match_indices(path)
-        .filter(move |(at, _)| begins(*at))
-        .map(move |(at, _)| &line[at + path.len()..])
+    line.match_indices(path).filter(move |(at, _)| begins(*at)).map(move |(at, _)| &line[at + path.len()..])
 }
 
 fn is_someones(after: &str) -> bool {
-    let name: String = after
-        .chars()
-        .take_while(|c| c.is_alphanumeric() || matches!(c, '-' | '_'))
-        .collect();
+    let name: String = after.chars().take_while(|c| c.is_alphanumeric() || matches!(c, '-' | '_')).collect();
     !name.is_empty() && !KNOWN_HOMES.contains(&name.as_str())
 }
 

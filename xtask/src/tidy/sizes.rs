@@ -10,10 +10,7 @@ const MEDIAN_FUNCTION_AIM: usize = 13;
 
 /// No file above the limit, its tests not counted.
 pub(crate) fn long_files(tree: &Tree) -> Vec<Finding> {
-    let long = tree
-        .sources
-        .iter()
-        .filter(|source| production_lines(source) > MAX_FILE_LINES);
+    let long = tree.sources.iter().filter(|source| production_lines(source) > MAX_FILE_LINES);
     long.map(|source| {
         let what = format!(
             "{} lines without tests; at most {MAX_FILE_LINES}: move one part into a file of its own",
@@ -57,10 +54,7 @@ mod tests {
         let production = "fn a() {}\n".repeat(MAX_FILE_LINES);
         let tests = format!("#[cfg(test)]\nmod tests {{\n{}}}\n", "    fn b() {}\n".repeat(9));
         assert!(long_files(&Tree::of(&[("a/src/lib.rs", &format!("{production}{tests}"))])).is_empty());
-        let found = long_files(&Tree::of(&[(
-            "a/src/lib.rs",
-            &format!("{production}fn c() {{}}\n{tests}"),
-        )]));
+        let found = long_files(&Tree::of(&[("a/src/lib.rs", &format!("{production}fn c() {{}}\n{tests}"))]));
         assert_eq!(found.len(), 1);
     }
 

@@ -22,15 +22,8 @@ impl Source {
         let code_lines: Vec<&str> = code.lines().collect();
         let tests = test_lines(path, &code_lines);
         let lines = text.lines().zip(&code_lines).zip(tests);
-        let lines = lines.map(|((raw, code), test)| Line {
-            raw: raw.to_owned(),
-            code: (*code).to_owned(),
-            test,
-        });
-        Self {
-            path: path.to_owned(),
-            lines: lines.collect(),
-        }
+        let lines = lines.map(|((raw, code), test)| Line { raw: raw.to_owned(), code: (*code).to_owned(), test });
+        Self { path: path.to_owned(), lines: lines.collect() }
     }
 
     /// The lines with their numbers from 1.
@@ -60,10 +53,7 @@ pub(crate) fn words(line: &str) -> impl Iterator<Item = (usize, &str)> {
 
 /// Whether a file holds tests only, by its place: an integration test, a benchmark, or a `tests.rs` beside its module.
 pub(crate) fn is_test_path(path: &str) -> bool {
-    path.ends_with("/tests.rs")
-        || path
-            .split('/')
-            .any(|part| matches!(part, "tests" | "benches" | "examples"))
+    path.ends_with("/tests.rs") || path.split('/').any(|part| matches!(part, "tests" | "benches" | "examples"))
 }
 
 fn test_lines(path: &str, code: &[&str]) -> Vec<bool> {
@@ -82,10 +72,7 @@ fn test_lines(path: &str, code: &[&str]) -> Vec<bool> {
 
 /// Whether the item under the attribute at `at` is `mod tests`; other attributes may stand between.
 pub(crate) fn is_tests_module(code: &[&str], at: usize) -> bool {
-    let item = code[at + 1..]
-        .iter()
-        .map(|line| line.trim())
-        .find(|line| !line.is_empty() && !line.starts_with("#["));
+    let item = code[at + 1..].iter().map(|line| line.trim()).find(|line| !line.is_empty() && !line.starts_with("#["));
     item.is_some_and(|line| words(line).map(|(_, word)| word).take(2).eq(["mod", "tests"]))
 }
 
@@ -216,14 +203,8 @@ mod tests {
     #[test]
     fn a_tests_module_is_known_to_its_last_brace() {
         let text = "fn a() {}\n#[cfg(test)]\n#[allow(x)]\nmod tests {\n    fn b() {}\n}\nfn c() {}\n";
-        assert_eq!(
-            tests_of("a/src/lib.rs", text),
-            [false, true, true, true, true, true, false]
-        );
-        assert_eq!(
-            tests_of("a/src/lib.rs", "#[cfg(test)]\nmod tests;\nfn c() {}\n"),
-            [true, true, false]
-        );
+        assert_eq!(tests_of("a/src/lib.rs", text), [false, true, true, true, true, true, false]);
+        assert_eq!(tests_of("a/src/lib.rs", "#[cfg(test)]\nmod tests;\nfn c() {}\n"), [true, true, false]);
         assert_eq!(tests_of("a/src/lib.rs", "#[cfg(test)]\nfn b() {}\n"), [false, false]);
         assert_eq!(tests_of("a/tests/it/main.rs", "fn b() {}\n"), [true]);
     }
@@ -237,9 +218,6 @@ mod tests {
 
     #[test]
     fn words_know_their_places() {
-        assert_eq!(
-            words("pub mod a_b;").collect::<Vec<_>>(),
-            [(0, "pub"), (4, "mod"), (8, "a_b")]
-        );
+        assert_eq!(words("pub mod a_b;").collect::<Vec<_>>(), [(0, "pub"), (4, "mod"), (8, "a_b")]);
     }
 }

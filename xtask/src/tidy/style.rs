@@ -11,18 +11,10 @@ const DEADLINE: &str = "// deadline";
 
 /// Each file begins with `//!`: what it is, why here, what it must not do.
 pub(crate) fn opening(tree: &Tree) -> Vec<Finding> {
-    let silent = tree
-        .sources
-        .iter()
-        .filter(|source| !source.lines.first().is_some_and(|line| line.raw.starts_with("//!")));
+    let silent =
+        tree.sources.iter().filter(|source| !source.lines.first().is_some_and(|line| line.raw.starts_with("//!")));
     silent
-        .map(|source| {
-            Finding::new(
-                &source.path,
-                1,
-                "no opening comment: begin with `//!` and what this file is",
-            )
-        })
+        .map(|source| Finding::new(&source.path, 1, "no opening comment: begin with `//!` and what this file is"))
         .collect()
 }
 
@@ -39,11 +31,7 @@ pub(crate) fn undone(tree: &Tree) -> Vec<Finding> {
     for file in tree.files.iter().filter(|file| !file.is("json")) {
         for (number, line) in (1..).zip(file.text.lines()) {
             if let Some((_, word)) = words(line).find(|(_, word)| UNDONE_WORDS.contains(word)) {
-                found.push(Finding::new(
-                    &file.path,
-                    number,
-                    format!("{word}: do it now, or open an issue"),
-                ));
+                found.push(Finding::new(&file.path, number, format!("{word}: do it now, or open an issue")));
             }
         }
     }
@@ -52,11 +40,7 @@ pub(crate) fn undone(tree: &Tree) -> Vec<Finding> {
 
 /// No test is switched off.
 pub(crate) fn ignored(tree: &Tree) -> Vec<Finding> {
-    lines_with(
-        tree,
-        |_, line| line.code.contains("#[ignore"),
-        "an ignored test: make it run, or remove it",
-    )
+    lines_with(tree, |_, line| line.code.contains("#[ignore"), "an ignored test: make it run, or remove it")
 }
 
 /// Tests wait for an event, never for a time. A bounded wait for something real says so on its line.
@@ -88,9 +72,7 @@ pub(crate) fn test_switches(tree: &Tree) -> Vec<Finding> {
 
 fn is_switch(code: &str) -> bool {
     let dense: String = code.split_whitespace().collect();
-    ["cfg(test", "cfg(not(test", "cfg(any(test", "cfg(all(test", "cfg!(test"]
-        .iter()
-        .any(|form| dense.contains(form))
+    ["cfg(test", "cfg(not(test", "cfg(any(test", "cfg(all(test", "cfg!(test"].iter().any(|form| dense.contains(form))
 }
 
 /// Neither a panic nor a print outside tests, unless the file or its crate's root allows the lint and says why.
@@ -101,18 +83,10 @@ pub(crate) fn panics(tree: &Tree) -> Vec<Finding> {
         let prints = !allows(tree, source, "clippy::print_std");
         for (number, line) in source.production() {
             if panics && line.code.contains(".unwrap()") {
-                found.push(Finding::new(
-                    &source.path,
-                    number,
-                    "unwrap: return an error, or `expect` with the reason",
-                ));
+                found.push(Finding::new(&source.path, number, "unwrap: return an error, or `expect` with the reason"));
             }
             if prints && is_print(&line.code) {
-                found.push(Finding::new(
-                    &source.path,
-                    number,
-                    "a print: use `tracing`, or write to a given writer",
-                ));
+                found.push(Finding::new(&source.path, number, "a print: use `tracing`, or write to a given writer"));
             }
         }
     }
@@ -125,22 +99,13 @@ fn is_print(code: &str) -> bool {
 
 fn allows(tree: &Tree, source: &Source, lint: &str) -> bool {
     let home = source.path.split("/src/").next().unwrap_or_default();
-    let roots = [
-        source.path.clone(),
-        format!("{home}/src/lib.rs"),
-        format!("{home}/src/main.rs"),
-    ];
-    roots
-        .iter()
-        .filter_map(|path| tree.file(path))
-        .any(|file| file.text.contains(lint))
+    let roots = [source.path.clone(), format!("{home}/src/lib.rs"), format!("{home}/src/main.rs")];
+    roots.iter().filter_map(|path| tree.file(path)).any(|file| file.text.contains(lint))
 }
 
 fn lines_with(tree: &Tree, breaks: impl Fn(&Source, &super::source::Line) -> bool, what: &str) -> Vec<Finding> {
-    let lines = tree
-        .sources
-        .iter()
-        .flat_map(|source| source.numbered().map(move |(number, line)| (source, number, line)));
+    let lines =
+        tree.sources.iter().flat_map(|source| source.numbered().map(move |(number, line)| (source, number, line)));
     lines
         .filter(|(source, _, line)| breaks(source, line))
         .map(|(source, number, _)| Finding::new(&source.path, number, what))
@@ -189,10 +154,7 @@ mod tests {
         assert_eq!(found(test_switches, "a/src/lib.rs", "#[cfg(test)]\nmod tests {}\n"), 0);
         assert_eq!(found(test_switches, "a/src/lib.rs", "#[cfg(test)]\nfn a() {}\n"), 1);
         assert_eq!(found(test_switches, "a/src/lib.rs", "if cfg!(test) {}\n"), 1);
-        assert_eq!(
-            found(test_switches, "a/src/lib.rs", "#![cfg_attr(test, allow(x))]\n"),
-            0
-        );
+        assert_eq!(found(test_switches, "a/src/lib.rs", "#![cfg_attr(test, allow(x))]\n"), 0);
     }
 
     #[test]

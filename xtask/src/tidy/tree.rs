@@ -19,9 +19,7 @@ impl TextFile {
     }
 
     pub(crate) fn is(&self, extension: &str) -> bool {
-        self.name()
-            .rsplit_once('.')
-            .is_some_and(|(_, found)| found == extension)
+        self.name().rsplit_once('.').is_some_and(|(_, found)| found == extension)
     }
 }
 
@@ -37,18 +35,12 @@ pub(crate) struct Tree {
 impl Tree {
     pub(crate) fn read() -> Result<Self, String> {
         let root = PathBuf::from(git(&["rev-parse", "--show-toplevel"], None)?.trim());
-        let listing = git(
-            &["ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-            Some(&root),
-        )?;
+        let listing = git(&["ls-files", "-z", "--cached", "--others", "--exclude-standard"], Some(&root))?;
         let mut paths: Vec<String> = listing.split_terminator('\0').map(str::to_owned).collect();
         paths.retain(|path| root.join(path).is_file());
         let files = paths.iter().filter_map(|path| {
             let text = std::fs::read_to_string(root.join(path)).ok()?;
-            Some(TextFile {
-                path: path.clone(),
-                text,
-            })
+            Some(TextFile { path: path.clone(), text })
         });
         Ok(Self::from_files(files.collect(), paths.clone()))
     }
@@ -70,15 +62,9 @@ fn git(arguments: &[&str], directory: Option<&PathBuf>) -> Result<String, String
     if let Some(directory) = directory {
         command.current_dir(directory);
     }
-    let output = command
-        .output()
-        .map_err(|error| format!("git did not start ({error})"))?;
+    let output = command.output().map_err(|error| format!("git did not start ({error})"))?;
     if !output.status.success() {
-        return Err(format!(
-            "git {} failed: {}",
-            arguments[0],
-            String::from_utf8_lossy(&output.stderr).trim()
-        ));
+        return Err(format!("git {} failed: {}", arguments[0], String::from_utf8_lossy(&output.stderr).trim()));
     }
     String::from_utf8(output.stdout).map_err(|_| "a path is not UTF-8".to_owned())
 }
@@ -94,11 +80,7 @@ pub(crate) struct Finding {
 impl Finding {
     /// `line` counts from 1.
     pub(crate) fn new(path: &str, line: usize, what: impl Into<String>) -> Self {
-        Self {
-            path: path.to_owned(),
-            line,
-            what: what.into(),
-        }
+        Self { path: path.to_owned(), line, what: what.into() }
     }
 }
 
@@ -115,10 +97,7 @@ mod tests {
     impl Tree {
         /// A tree of a few files, for the tests of the checks.
         pub(crate) fn of(files: &[(&str, &str)]) -> Self {
-            let text = |&(path, text): &(&str, &str)| TextFile {
-                path: path.to_owned(),
-                text: text.to_owned(),
-            };
+            let text = |&(path, text): &(&str, &str)| TextFile { path: path.to_owned(), text: text.to_owned() };
             let paths = files.iter().map(|(path, _)| (*path).to_owned()).collect();
             Self::from_files(files.iter().map(text).collect(), paths)
         }
