@@ -7,7 +7,7 @@
 //! | module | what |
 //! |---|---|
 //! | `lifecycle` | the state machine: facts in, actions out. Pure; read it first |
-//! | `run` | the loop that feeds it and performs its actions |
+//! | `run`, `inbox` | the loop that feeds it and performs its actions; how it hears of them |
 //! | `process`, `proc_fs` | start, freeze, look at, kill and reap the runner's processes |
 //! | `claim`, `plane`, `report` | what the two calls to the control plane mean, make, and repeat |
 //! | `resolve`, `dns` | names to addresses without the C library's resolver |
@@ -22,6 +22,7 @@ mod config;
 mod console;
 mod dns;
 mod exit;
+mod inbox;
 mod lifecycle;
 mod lines;
 mod plane;

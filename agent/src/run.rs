@@ -4,22 +4,18 @@
 //! socket. No decision may be taken here.
 
 use std::collections::VecDeque;
-use std::io::{self, ErrorKind, Read, Write};
-use std::os::fd::AsFd;
-use std::os::unix::net::UnixStream;
+use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use fleet::wire::Report;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use signal_hook::consts::signal::{SIGCHLD, SIGINT, SIGTERM};
 
 use crate::claim::Outcome;
 use crate::config::Config;
 use crate::console::{Log, PassOn};
+use crate::inbox::{Event, Inbox, Mail};
 use crate::lifecycle::{Action, Input, Launch, Lifecycle, Look};
 use crate::lines::Sign;
 use crate::plane::Plane;
@@ -33,20 +29,20 @@ pub(crate) fn run(config: Config, log: Log) -> io::Result<u8> {
     // The configuration, and the token in it, lives on only in the client.
     drop(config);
     agent.reporter.push(Report::Booted);
-    let code = loop {
-        agent.turn()?;
-        if let Some(code) = agent.exit {
-            break code;
+    let end = loop {
+        match (agent.turn(), agent.exit) {
+            (Ok(()), None) => {}
+            (Ok(()), Some(code)) => break Ok(code),
+            // The kernel refused to wait for anything. Without us nobody would watch the runner, and the engine would
+            // take it for gone while it might still get a job.
+            (Err(error), _) => {
+                process::kill_all();
+                break Err(error);
+            }
         }
     };
     agent.output.finish();
-    Ok(code)
-}
-
-/// What other threads tell the loop.
-enum Event {
-    Claimed(Outcome),
-    Settled(Settled),
+    end
 }
 
 struct Agent {
@@ -54,10 +50,8 @@ struct Agent {
     runner: Runner,
     plane: Arc<Plane>,
     reporter: Reporter,
-    events: Receiver<Event>,
+    inbox: Inbox,
     mail: Mail,
-    wake: UnixStream,
-    term: Arc<AtomicBool>,
     output: PassOn,
     log: Log,
     began: Instant,
@@ -67,29 +61,9 @@ struct Agent {
     exit: Option<u8>,
 }
 
-/// How another thread reaches the loop.
-#[derive(Clone)]
-struct Mail {
-    events: Sender<Event>,
-    waker: Arc<UnixStream>,
-}
-
-impl Mail {
-    fn send(&self, event: Event) {
-        // The loop is gone only when the agent ends.
-        let _ended = self.events.send(event);
-        let _full_is_awake = (&*self.waker).write(&[0]);
-    }
-}
-
 impl Agent {
     fn new(config: &Config, log: Log) -> io::Result<Self> {
-        let (wake, waker) = UnixStream::pair()?;
-        wake.set_nonblocking(true)?;
-        waker.set_nonblocking(true)?;
-        let term = listen_to_signals(&waker)?;
-        let (sender, events) = channel();
-        let mail = Mail { events: sender, waker: Arc::new(waker) };
+        let (inbox, mail) = Inbox::open()?;
         let plane = Arc::new(Plane::new(config, log));
         let (caller, settled) = (Arc::clone(&plane), mail.clone());
         let reporter = Reporter::start(
@@ -102,10 +76,8 @@ impl Agent {
             runner: Runner::new(&config.runner_dir, log.is_debug()),
             plane,
             reporter,
-            events,
+            inbox,
             mail,
-            wake,
-            term,
             output: PassOn::start()?,
             log,
             began: Instant::now(),
@@ -124,11 +96,11 @@ impl Agent {
         let mut inputs: VecDeque<Input> = signs.into_iter().map(Input::Line).collect();
         inputs.extend(self.worker_change());
         inputs.extend(exited.map(Input::Exited));
-        if self.term.swap(false, Ordering::SeqCst) {
+        if self.inbox.take_term() {
             self.log.say(format_args!("told to end (SIGTERM)"));
             inputs.push_back(Input::Terminate);
         }
-        inputs.extend(self.events.try_iter().map(input_of));
+        inputs.extend(self.inbox.events().map(input_of));
         inputs.push_back(Input::Tick);
         while let Some(input) = inputs.pop_front() {
             self.feed(input);
@@ -255,25 +227,11 @@ impl Agent {
         }
         let wait = Duration::from_millis(until.saturating_sub(now).min(MAX_SLEEP_MS));
         let timeout = Timespec { tv_sec: wait.as_secs().cast_signed(), tv_nsec: wait.subsec_nanos().into() };
-        let mut fds = vec![PollFd::from_borrowed_fd(self.wake.as_fd(), PollFlags::IN)];
+        let mut fds = vec![PollFd::from_borrowed_fd(self.inbox.wake(), PollFlags::IN)];
         fds.extend(self.runner.output().map(|output| PollFd::from_borrowed_fd(output, PollFlags::IN)));
         match poll(&mut fds, Some(&timeout)) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => self.quiet(),
+            Ok(_) | Err(rustix::io::Errno::INTR) => self.inbox.quiet(),
             Err(error) => Err(error.into()),
-        }
-    }
-
-    /// Empties the wake-up socket. Before the facts are taken, so that none that comes meanwhile is slept over.
-    fn quiet(&mut self) -> io::Result<()> {
-        let mut buffer = [0; 64];
-        loop {
-            match self.wake.read(&mut buffer) {
-                Ok(length) if length > 0 => {}
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
-                Ok(_) => return Err(ErrorKind::UnexpectedEof.into()),
-                Err(error) => return Err(error),
-            }
         }
     }
 
@@ -296,20 +254,6 @@ fn input_of(event: Event) -> Input {
         Event::Settled(Settled::Answered(answer)) => Input::Answered(answer),
         Event::Settled(Settled::EndedDelivered) => Input::Delivered,
     }
-}
-
-/// Catches the signals that matter; each wakes the loop.
-///
-/// SIGINT is caught and means the same as SIGTERM. That also keeps the runner interruptible: a program started with
-/// SIGINT ignored (as shells do with background jobs) hands that on to its children, a caught signal it does not.
-fn listen_to_signals(waker: &UnixStream) -> io::Result<Arc<AtomicBool>> {
-    let term = Arc::new(AtomicBool::new(false));
-    for signal in [SIGTERM, SIGINT] {
-        signal_hook::flag::register(signal, Arc::clone(&term))?;
-        signal_hook::low_level::pipe::register(signal, waker.try_clone()?)?;
-    }
-    signal_hook::low_level::pipe::register(SIGCHLD, waker.try_clone()?)?;
-    Ok(term)
 }
 
 /// How often a worker is looked for.
