@@ -1,3 +1,23 @@
 //! The controller: the loop around the core. Load → decide → commit → execute, over ports that adapters implement.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`ports`] | GitHub, engine, store, inbox, notifier, clock: the traits |
+//! | [`service`] | `handle`: events in, one atomic write, answers out |
+//! | [`execute`] | the outbox: effects under leases, budgets, retries |
+//! | [`sweep`] | `sweep_once`: what events have missed |
+//! | [`agent_api`] | claims and reports |
+//! | [`token`] | the claim token |
+//! | [`settings`] | limits and intervals, each a named constant |
+//! | [`mem`], [`contract`] | a store in memory; the suites that every adapter passes |
+//!
+//! No decision is made here: that is `fleet`'s. No adapter is named here either.
+
+pub mod agent_api;
+pub mod execute;
 pub mod mem;
 pub mod ports;
+pub mod service;
+pub mod settings;
+pub mod sweep;
+pub mod token;

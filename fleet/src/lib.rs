@@ -39,4 +39,5 @@ pub mod view;
 pub mod wire;
 
 pub use decide::decide;
+pub use reconcile::reconcile;
 

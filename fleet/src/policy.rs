@@ -31,7 +31,12 @@ pub struct Policy {
     pub required_label: Option<String>,
     /// Ask GitHub once to run a job again whose runner died.
     pub rerun_interrupted: bool,
+    /// A first suspicion of a sweep is acted on only when it still holds so many milliseconds later.
+    pub confirm_after_ms: u64,
 }
+
+/// Longer than any lag of a listing that has been seen, shorter than the wait for two sweeps.
+pub const CONFIRM_AFTER_MS: u64 = 45_000;
 
 /// An owner that is served.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,6 +57,7 @@ impl Default for Policy {
             public_allowed: BTreeSet::new(),
             required_label: Some("self-hosted".into()),
             rerun_interrupted: false,
+            confirm_after_ms: CONFIRM_AFTER_MS,
         }
     }
 }

@@ -1,0 +1,140 @@
+//! Claims and reports of the agents (see [`fleet::wire`] for the protocol).
+
+use fleet::{
+    budget::Grant,
+    class::Pool,
+    event::{Event, Outcome},
+    ids::RunnerName,
+    runner::RunnerInput,
+    wire::{ClaimAnswer, ClaimRequest, Credentials, PROTOCOL, Report, ReportAnswer, ReportRequest},
+};
+use tracing::{info, warn};
+
+use crate::{
+    ports::{ErrorKind, JitRequest, PortError},
+    service::Controller,
+    settings::{GITHUB_POINTS, GITHUB_WAIT_MS, UNKNOWN_WAIT_MS, WRITE_POINTS},
+};
+
+/// Why an agent is refused; the front turns it into a status.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// The token is not that runner's: 401.
+    Token,
+    /// The runner is registered already: 409.
+    Registered,
+    /// This protocol is not served: 426.
+    Protocol,
+    /// The store does not answer: 503.
+    Unavailable(String),
+}
+
+impl From<PortError> for Refusal {
+    fn from(error: PortError) -> Self {
+        Self::Unavailable(error.message)
+    }
+}
+
+impl Controller {
+    /// Answers a claim. `Claimed` is committed before GitHub is called, under a name that no other claim has, so a lost
+    /// answer is simply claimed again.
+    ///
+    /// # Errors
+    /// [`Refusal`]; nothing was given away then.
+    pub async fn claim(&self, token: &str, request: &ClaimRequest) -> Result<ClaimAnswer, Refusal> {
+        let runner = self.admit(token, request.protocol, &request.runner, request.attempt)?;
+        let input = RunnerInput::Claim { attempt: request.attempt };
+        let outcomes = self.handle(&[Event::Runner { runner: runner.clone(), input }]).await?;
+        match outcomes.into_iter().next() {
+            Some(Outcome::Claimed { n, pool }) => Ok(self.credentials(&runner, n, pool).await?),
+            Some(Outcome::Go) => Ok(ClaimAnswer::Go),
+            Some(Outcome::ClaimRefused) => Err(Refusal::Registered),
+            // This occurs when the store was lost: the sweep adopts the machine, then it may claim.
+            _ => Ok(ClaimAnswer::Wait { retry_after_ms: UNKNOWN_WAIT_MS }),
+        }
+    }
+
+    fn admit(&self, token: &str, protocol: u32, runner: &str, attempt: u32) -> Result<RunnerName, Refusal> {
+        let runner = RunnerName::from(runner);
+        if !self.claim_keys.verify(token, &runner, attempt) {
+            return Err(Refusal::Token);
+        }
+        // Images are pinned, so agents of the version before are certain.
+        if protocol > PROTOCOL || protocol + 1 < PROTOCOL {
+            return Err(Refusal::Protocol);
+        }
+        Ok(runner)
+    }
+
+    async fn credentials(&self, runner: &RunnerName, n: u32, pool: Pool) -> Result<ClaimAnswer, PortError> {
+        let budget = format!("github/{}", pool.scope.owner());
+        let now_ms = self.ports.clock.now_ms();
+        let store = &self.ports.store;
+        if let Grant::Until(until_ms) = store.take_budget(&budget, GITHUB_POINTS, WRITE_POINTS, now_ms).await? {
+            return Ok(wait(until_ms.saturating_sub(now_ms)));
+        }
+        let policy = self.policy();
+        let class = policy.class(&pool.class).cloned().unwrap_or_default();
+        let name = runner.registered(n);
+        let request = JitRequest { name: name.clone(), pool, group: class.group.clone() };
+        match self.ports.github.jit_config(&request).await {
+            Ok(jit) => {
+                info!(runner.name = %name, "gave a runner its configuration");
+                Ok(ClaimAnswer::Run {
+                    name,
+                    credentials: Credentials::Jit(jit.encoded.expose().to_owned()),
+                    boot_timeout_ms: class.boot_timeout_ms,
+                    idle_timeout_ms: class.idle_timeout_ms,
+                    heartbeat_ms: self.settings.heartbeat_ms,
+                })
+            }
+            Err(error) => Ok(self.no_credentials(&budget, &name, &error).await),
+        }
+    }
+
+    /// GitHub gave nothing: the agent claims again, under the next name, so whatever was registered does no harm.
+    async fn no_credentials(&self, budget: &str, name: &str, error: &PortError) -> ClaimAnswer {
+        warn!(runner.name = name, %error, "GitHub gave no configuration; the agent asks again");
+        match error.kind {
+            ErrorKind::RateLimited { until_ms } => {
+                let now_ms = self.ports.clock.now_ms();
+                if let Err(error) = self.ports.store.block_budget(budget, GITHUB_POINTS, until_ms).await {
+                    warn!(%error, "could not close the rate budget");
+                }
+                wait(until_ms.saturating_sub(now_ms))
+            }
+            ErrorKind::Denied | ErrorKind::NotFound | ErrorKind::Invalid => {
+                self.notify_denied(&format!("GitHub refuses to register runners: {error}")).await;
+                wait(GITHUB_WAIT_MS * 10)
+            }
+            ErrorKind::Conflict => wait(0),
+            ErrorKind::Retry | ErrorKind::Capacity => wait(GITHUB_WAIT_MS),
+        }
+    }
+
+    /// Notes a report. Reports are hints: they never free capacity, extend a life or end a job.
+    ///
+    /// # Errors
+    /// [`Refusal`]
+    pub async fn report(&self, token: &str, request: &ReportRequest) -> Result<ReportAnswer, Refusal> {
+        let runner = self.admit(token, request.protocol, &request.runner, request.attempt)?;
+        let input = match &request.report {
+            Report::Registered | Report::Idle => RunnerInput::Connected { registration: None },
+            Report::JobStarted => RunnerInput::JobStarted,
+            Report::Ended { ran_job, why, .. } => RunnerInput::Ended { ran_job: *ran_job, reason: *why },
+            Report::Booted | Report::JobEnded | Report::SpotNotice => {
+                info!(runner.name = %runner, report = ?request.report, "agent");
+                return Ok(ReportAnswer::Ok);
+            }
+        };
+        let outcomes = self.handle(&[Event::Runner { runner, input }]).await?;
+        Ok(match outcomes.first() {
+            Some(Outcome::EndIfIdle) => ReportAnswer::EndIfIdle,
+            _ => ReportAnswer::Ok,
+        })
+    }
+}
+
+fn wait(retry_after_ms: u64) -> ClaimAnswer {
+    ClaimAnswer::Wait { retry_after_ms: retry_after_ms.max(100) }
+}

@@ -1,0 +1,268 @@
+//! The outbox: does what decisions want done, under leases, budgets and retries.
+//!
+//! Each effect is idempotent under its stored parameters. A crash at any point leaves it in the outbox; its lease runs
+//! out and somebody does it (again).
+
+use std::{sync::Arc, time::Duration};
+
+use fleet::{
+    budget::Grant,
+    effect::{Effect, LaunchSpec, Notice, NoticeKind, Pending},
+    event::Event,
+    ids::{EffectId, JobId, Repo, RunnerName, Scope, TaskId},
+    runner::RunnerInput,
+    view::{Decision, Keys},
+};
+use tokio::{task::JoinSet, time::timeout};
+use tracing::{debug, error, warn};
+
+use crate::{
+    ports::{ClaimEnv, ErrorKind, PortError, PortResult},
+    service::Controller,
+    settings::{
+        DEREGISTER_TRIES, EFFECT_LEASE_MS, EFFECT_TIMEOUT_MS, EFFECTS_AT_ONCE, GITHUB_POINTS, READ_POINTS,
+        RETRY_FIRST_MS, RETRY_MAX_MS, TRIES_BEFORE_NOTICE, WRITE_POINTS,
+    },
+};
+
+/// Longest sleep of the executor: a store shared with others may get effects that nobody here was told of.
+const LONGEST_SLEEP_MS: u64 = 5_000;
+
+/// How an effect went.
+enum Done {
+    /// It is done, or no longer wanted.
+    Yes,
+    /// Not before this time, milliseconds; a budget is empty.
+    NotBefore(u64),
+}
+
+impl Controller {
+    /// Does effects as they fall due, for ever. Dropping the future is a crash: what was in hand is done again.
+    pub async fn run_executor(self: Arc<Self>) {
+        let mut at_work = JoinSet::new();
+        loop {
+            let room = EFFECTS_AT_ONCE - at_work.len();
+            let taken = self.lease(room).await;
+            for (id, pending) in taken {
+                let this = self.clone();
+                at_work.spawn(async move { this.execute(id, pending).await });
+            }
+            let sleep_ms = if at_work.len() < EFFECTS_AT_ONCE { self.sleep_ms().await } else { LONGEST_SLEEP_MS };
+            tokio::select! {
+                Some(_) = at_work.join_next() => {}
+                () = self.effects_added.notified(), if at_work.len() < EFFECTS_AT_ONCE => {}
+                () = tokio::time::sleep(Duration::from_millis(sleep_ms)) => {}
+            }
+        }
+    }
+
+    async fn lease(&self, room: usize) -> Vec<(EffectId, Pending)> {
+        if room == 0 {
+            return Vec::new();
+        }
+        let now_ms = self.ports.clock.now_ms();
+        let until_ms = now_ms + EFFECT_LEASE_MS;
+        self.ports.store.lease_due(&self.owner, now_ms, until_ms, room).await.unwrap_or_else(|error| {
+            warn!(%error, "the outbox cannot be read; tried again");
+            Vec::new()
+        })
+    }
+
+    async fn sleep_ms(&self) -> u64 {
+        let now_ms = self.ports.clock.now_ms();
+        match self.ports.store.next_due_ms().await {
+            Ok(Some(due_ms)) => due_ms.saturating_sub(now_ms).clamp(1, LONGEST_SLEEP_MS),
+            Ok(None) | Err(_) => LONGEST_SLEEP_MS,
+        }
+    }
+
+    async fn execute(&self, id: EffectId, pending: Pending) {
+        let limit = Duration::from_millis(EFFECT_TIMEOUT_MS);
+        let result = timeout(limit, self.perform(&pending))
+            .await
+            .unwrap_or_else(|_| Err(PortError::retry(format!("no answer within {EFFECT_TIMEOUT_MS} ms"))));
+        let store = &self.ports.store;
+        let kept = match result {
+            Ok(Done::Yes) => store.finish_effect(&id, &self.owner).await,
+            Ok(Done::NotBefore(due_ms)) => store.retry_effect(&id, &self.owner, due_ms).await,
+            Err(error) => self.failed(&id, &pending, &error).await,
+        };
+        if let Err(error) = kept {
+            debug!(effect = %id, %error, "the effect stays leased and is done again when that runs out");
+        }
+    }
+
+    async fn failed(&self, id: &EffectId, pending: &Pending, error: &PortError) -> PortResult<()> {
+        warn!(effect = %id, tries = pending.tries, %error, "tried again");
+        if pending.tries == TRIES_BEFORE_NOTICE && !matches!(pending.effect, Effect::Notify(_)) {
+            let text = format!("{id} has failed {} times: {error}", pending.tries);
+            self.notify(NoticeKind::EffectFailing, &text).await;
+        }
+        let moment = self.ports.clock.moment();
+        let due_ms = match error.kind {
+            ErrorKind::RateLimited { until_ms } => until_ms,
+            ErrorKind::Retry
+            | ErrorKind::Capacity
+            | ErrorKind::NotFound
+            | ErrorKind::Conflict
+            | ErrorKind::Denied
+            | ErrorKind::Invalid => moment.now_ms + backoff_ms(pending.tries, moment.nonce),
+        };
+        self.ports.store.retry_effect(id, &self.owner, due_ms).await
+    }
+
+    async fn perform(&self, pending: &Pending) -> PortResult<Done> {
+        match &pending.effect {
+            Effect::Launch(spec) => self.launch(spec).await,
+            Effect::Stop { runner, task, why } => self.stop(runner, task.as_ref(), why).await,
+            Effect::Deregister { runner, scope, claims } => {
+                self.deregister(runner, scope, *claims, pending.tries).await
+            }
+            Effect::ReadJob { job, repo } => self.read_job(*job, repo).await,
+            Effect::Rerun { job, repo } => self.rerun(*job, repo).await,
+            Effect::Redeliver { delivery, scope } => self.redeliver(*delivery, scope).await,
+            Effect::WakePool { .. } => {
+                self.handle(&[Event::Balance]).await?;
+                Ok(Done::Yes)
+            }
+            Effect::Notify(notice) => {
+                self.ports.notifier.notify(notice).await?;
+                Ok(Done::Yes)
+            }
+        }
+    }
+
+    async fn launch(&self, spec: &LaunchSpec) -> PortResult<Done> {
+        let now_ms = self.ports.clock.now_ms();
+        let grant = self.ports.store.take_budget("launch", self.settings.launches, 1, now_ms).await?;
+        if let Grant::Until(until_ms) = grant {
+            return Ok(Done::NotBefore(until_ms));
+        }
+        let Some(token) = self.claim_keys.make(&spec.runner, spec.attempt) else {
+            return Err(PortError::new(ErrorKind::Denied, "no claim key is configured"));
+        };
+        let claim = ClaimEnv { url: self.settings.url.clone(), token };
+        let input = match self.ports.compute.launch(spec, &claim).await {
+            Ok(task) => RunnerInput::Launched { attempt: spec.attempt, task },
+            Err(error) => match error.kind {
+                // Only these say for certain that nothing was started.
+                ErrorKind::Capacity | ErrorKind::Denied | ErrorKind::Invalid => {
+                    RunnerInput::Refused { attempt: spec.attempt, why: error.message.into() }
+                }
+                // Whether it was started is not known: the same attempt again, unchanged.
+                ErrorKind::Retry | ErrorKind::RateLimited { .. } | ErrorKind::NotFound | ErrorKind::Conflict => {
+                    return Err(error);
+                }
+            },
+        };
+        self.handle(&[Event::Runner { runner: spec.runner.clone(), input }]).await?;
+        Ok(Done::Yes)
+    }
+
+    async fn stop(&self, runner: &RunnerName, task: Option<&TaskId>, why: &str) -> PortResult<Done> {
+        let task = match task {
+            Some(task) => Some(task.clone()),
+            None => self.known_task(runner).await?,
+        };
+        // Without a handle the launch is still open: its answer brings one, and stores this effect anew.
+        let Some(task) = task else { return Ok(Done::Yes) };
+        match self.ports.compute.stop(&task, why).await {
+            Err(error) if error.kind != ErrorKind::NotFound => Err(error),
+            Ok(()) | Err(_) => Ok(Done::Yes),
+        }
+    }
+
+    async fn known_task(&self, runner: &RunnerName) -> PortResult<Option<TaskId>> {
+        let keys = Keys { runners: [runner.clone()].into(), ..Keys::default() };
+        let view = self.ports.store.load(&keys, self.ports.clock.now_ms()).await?;
+        Ok(view.runners.get(runner).and_then(|row| row.value.task.clone()))
+    }
+
+    async fn deregister(&self, runner: &RunnerName, scope: &Scope, claims: u32, tries: u32) -> PortResult<Done> {
+        for n in 1..=claims {
+            if let Some(until_ms) = self.github_budget(scope.owner(), READ_POINTS + WRITE_POINTS).await? {
+                return Ok(Done::NotBefore(until_ms));
+            }
+            let found = self.ports.github.runner_by_name(scope, &runner.registered(n)).await?;
+            let Some(registration) = found else { continue };
+            match self.ports.github.delete_runner(scope, registration.id).await {
+                // GitHub still takes a dead runner for busy. It fails the job after a while; the sweep comes back.
+                Err(error) if error.kind == ErrorKind::Conflict && tries >= DEREGISTER_TRIES => {
+                    warn!(runner.name = %runner, %error, "left to the sweep");
+                }
+                Err(error) => return Err(error),
+                Ok(()) => {}
+            }
+        }
+        Ok(Done::Yes)
+    }
+
+    async fn read_job(&self, job: JobId, repo: &Repo) -> PortResult<Done> {
+        if let Some(until_ms) = self.github_budget(repo.owner(), READ_POINTS).await? {
+            return Ok(Done::NotBefore(until_ms));
+        }
+        if let Some(event) = self.ports.github.job(repo, job).await? {
+            self.handle(&[event]).await?;
+        }
+        Ok(Done::Yes)
+    }
+
+    async fn rerun(&self, job: JobId, repo: &Repo) -> PortResult<Done> {
+        if let Some(until_ms) = self.github_budget(repo.owner(), WRITE_POINTS).await? {
+            return Ok(Done::NotBefore(until_ms));
+        }
+        let result = self.ports.github.rerun_job(repo, job).await;
+        self.once(result, &format!("job {job} could not be run again")).await
+    }
+
+    async fn redeliver(&self, delivery: u64, scope: &Scope) -> PortResult<Done> {
+        if let Some(until_ms) = self.github_budget(scope.owner(), WRITE_POINTS).await? {
+            return Ok(Done::NotBefore(until_ms));
+        }
+        let result = self.ports.github.redeliver(scope, delivery).await;
+        self.once(result, &format!("delivery {delivery} could not be asked for again")).await
+    }
+
+    /// A call whose refusal is final: a person is told, and it is not repeated for ever.
+    async fn once(&self, result: PortResult<()>, what: &str) -> PortResult<Done> {
+        match result {
+            Ok(()) => Ok(Done::Yes),
+            Err(error) if matches!(error.kind, ErrorKind::Retry | ErrorKind::RateLimited { .. }) => Err(error),
+            Err(error) => {
+                self.notify_denied(&format!("{what}: {error}")).await;
+                Ok(Done::Yes)
+            }
+        }
+    }
+
+    /// Takes points of an owner's budget; when to come back if there are none.
+    pub(crate) async fn github_budget(&self, owner: &str, points: u32) -> PortResult<Option<u64>> {
+        let now_ms = self.ports.clock.now_ms();
+        let name = format!("github/{owner}");
+        Ok(match self.ports.store.take_budget(&name, GITHUB_POINTS, points, now_ms).await? {
+            Grant::Granted => None,
+            Grant::Until(until_ms) => Some(until_ms),
+        })
+    }
+
+    pub(crate) async fn notify_denied(&self, text: &str) {
+        self.notify(NoticeKind::Denied, text).await;
+    }
+
+    /// Stores a notice; if even that fails, the log is what is left.
+    pub(crate) async fn notify(&self, kind: NoticeKind, text: &str) {
+        let mut decision = Decision::default();
+        let now_ms = self.ports.clock.now_ms();
+        decision.notify(Notice { kind, text: text.into() }, now_ms);
+        match self.ports.store.commit(&decision, now_ms).await {
+            Ok(()) => self.effects_added.notify_one(),
+            Err(error) => error!(notice = kind.as_str(), text, %error, "a notice could not be stored"),
+        }
+    }
+}
+
+/// Doubles with each try; between half and all of it, so that many do not come back at once.
+fn backoff_ms(tries: u32, nonce: u64) -> u64 {
+    let full_ms = (RETRY_FIRST_MS << tries.min(16)).min(RETRY_MAX_MS);
+    full_ms / 2 + nonce % (full_ms / 2 + 1)
+}

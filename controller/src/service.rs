@@ -1,0 +1,144 @@
+//! `handle`: load what some events need, decide, write it all at once or start over.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use fleet::{
+    decide::Moment,
+    event::{Event, Outcome},
+    policy::Policy,
+    reconcile::{Findings, Sight},
+    view::{Decision, Keys, View},
+};
+use tokio::sync::Notify;
+use tracing::{debug, warn};
+
+use crate::{
+    ports::{ErrorKind, Inbox, PortError, PortResult, Ports},
+    settings::{BALANCE_ROUNDS, BATCH_EVENTS, COMMIT_TRIES, Settings},
+    token::ClaimKeys,
+};
+
+/// The core as the controller calls it. The simulator puts wrong ones in its place, to see that its checks catch them.
+pub trait Decider: Send + Sync {
+    /// See [`fleet::decide()`].
+    fn decide(&self, policy: &Policy, view: &View, events: &[Event], moment: Moment) -> Decision {
+        fleet::decide(policy, view, events, moment)
+    }
+
+    /// See [`fleet::reconcile()`].
+    fn reconcile(&self, policy: &Policy, sight: &Sight<'_>) -> Findings {
+        fleet::reconcile(policy, sight)
+    }
+}
+
+/// The right one.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Core;
+
+impl Decider for Core {}
+
+/// The controller. Many may work on one store at once.
+pub struct Controller {
+    pub(crate) ports: Ports,
+    pub(crate) settings: Settings,
+    pub(crate) claim_keys: ClaimKeys,
+    pub(crate) decider: Arc<dyn Decider>,
+    /// Who holds what this one leases.
+    pub(crate) owner: Arc<str>,
+    policy: RwLock<Arc<Policy>>,
+    pub(crate) effects_added: Notify,
+}
+
+impl Controller {
+    /// A controller over these ports. `owner` names it in leases.
+    pub fn new(ports: Ports, policy: Policy, settings: Settings, claim_keys: ClaimKeys, owner: &str) -> Self {
+        Self {
+            ports,
+            settings,
+            claim_keys,
+            decider: Arc::new(Core),
+            owner: owner.into(),
+            policy: RwLock::new(Arc::new(policy)),
+            effects_added: Notify::new(),
+        }
+    }
+
+    /// The same with another core.
+    #[must_use]
+    pub fn with_decider(self, decider: Arc<dyn Decider>) -> Self {
+        Self { decider, ..self }
+    }
+
+    /// The operator's rules in force.
+    pub fn policy(&self) -> Arc<Policy> {
+        self.policy.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Puts other rules in force; the next sweep matches all waiting jobs again.
+    pub fn set_policy(&self, policy: Policy) {
+        *self.policy.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(policy);
+    }
+
+    /// Handles events together: one atomic write. One answer for each, in order.
+    ///
+    /// # Errors
+    /// The store's. Nothing is written then; the same events may be handled again.
+    pub async fn handle(&self, events: &[Event]) -> PortResult<Vec<Outcome>> {
+        let decision = self.decide_and_commit(events).await?;
+        if decision.again {
+            self.balance().await;
+        }
+        Ok(decision.outcomes)
+    }
+
+    async fn decide_and_commit(&self, events: &[Event]) -> PortResult<Decision> {
+        let policy = self.policy();
+        let keys = Keys::of(&policy, events);
+        for _ in 0..COMMIT_TRIES {
+            let moment = self.ports.clock.moment();
+            let view = self.ports.store.load(&keys, moment.now_ms).await?;
+            let decision = self.decider.decide(&policy, &view, events, moment);
+            if decision.is_empty() {
+                return Ok(decision);
+            }
+            match self.ports.store.commit(&decision, moment.now_ms).await {
+                Ok(()) => {
+                    if !decision.effects.is_empty() {
+                        self.effects_added.notify_one();
+                    }
+                    return Ok(decision);
+                }
+                Err(error) if error.kind == ErrorKind::Conflict => debug!(%error, "decided again"),
+                Err(error) => return Err(error),
+            }
+        }
+        Err(PortError::retry(format!("{COMMIT_TRIES} commits in a row met another writer; try again")))
+    }
+
+    /// Looks who is next, until nobody is. What fails here is found by the next sweep.
+    pub(crate) async fn balance(&self) {
+        for _ in 0..BALANCE_ROUNDS {
+            match self.decide_and_commit(&[Event::Balance]).await {
+                Ok(decision) if decision.again => {}
+                Ok(_) => return,
+                Err(error) => return warn!(%error, "could not look who is next; the sweep will"),
+            }
+        }
+    }
+
+    /// Handles letters of an inbox once; how many there were.
+    ///
+    /// # Errors
+    /// The inbox's or the store's. The letters come again.
+    pub async fn drain_inbox_once(&self, inbox: &dyn Inbox) -> PortResult<usize> {
+        let letters = inbox.take(BATCH_EVENTS).await?;
+        if letters.is_empty() {
+            return Ok(0);
+        }
+        let events: Vec<Event> = letters.iter().map(|letter| letter.event.clone()).collect();
+        self.handle(&events).await?;
+        let receipts: Vec<u64> = letters.iter().map(|letter| letter.receipt).collect();
+        inbox.acknowledge(&receipts).await?;
+        Ok(letters.len())
+    }
+}

@@ -1,0 +1,258 @@
+//! `sweep_once`: engine × GitHub × our rows, then everything that follows, each item on its own.
+
+use std::{collections::BTreeMap, collections::BTreeSet, sync::Arc, time::Duration};
+
+use fleet::{
+    event::{Event, Registration},
+    ids::{Repo, Scope},
+    policy::Policy,
+    reconcile::{Answer, Findings, Probe, Sight, Verdict, judge, repositories},
+};
+use tracing::{info, warn};
+
+use crate::{
+    ports::{PortError, PortResult, Scan},
+    service::Controller,
+    settings::{BATCH_EVENTS, READ_POINTS, REDELIVER_WINDOW_MS, REDELIVERIES_PER_SWEEP, SWEEP_LEASE_MS, WRITE_POINTS},
+};
+
+/// What one sweep did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// Somebody else is sweeping.
+    pub skipped: bool,
+    /// Events that followed.
+    pub events: usize,
+    /// Direct reads that were made.
+    pub probes: usize,
+    /// Items that failed; the next sweep tries them again.
+    pub failures: usize,
+}
+
+impl Controller {
+    /// Sweeps for ever, a pause of `interval` after each.
+    pub async fn run_sweeper(self: Arc<Self>, interval: Duration) {
+        loop {
+            match self.sweep_once().await {
+                Ok(swept) if swept.failures > 0 => warn!(?swept, "swept, not all of it"),
+                Ok(_) => {}
+                Err(error) => warn!(%error, "could not sweep; tried again"),
+            }
+            tokio::time::sleep(interval).await;
+        }
+    }
+
+    /// One sweep.
+    ///
+    /// # Errors
+    /// The store's. Failures of GitHub and the engine are counted, and hide nothing else.
+    pub async fn sweep_once(&self) -> PortResult<Swept> {
+        let now_ms = self.ports.clock.now_ms();
+        let store = &self.ports.store;
+        if !store.lease("sweep", &self.owner, now_ms, now_ms + SWEEP_LEASE_MS).await? {
+            return Ok(Swept { skipped: true, ..Swept::default() });
+        }
+        let mut swept = Swept::default();
+        let policy = self.policy();
+        let scan = store.scan().await?;
+        let findings = self.look(&policy, &scan, &mut swept).await;
+        self.follow(&findings, &mut swept).await;
+        for probe in &findings.probes {
+            self.probe(probe, &scan, &mut swept).await;
+        }
+        if self.settings.redeliver {
+            self.redeliver_failed(&policy, &mut swept).await;
+        }
+        store.set_suspicions(findings.suspicions).await?;
+        store.expire(self.ports.clock.now_ms()).await?;
+        // Freed at once, so that a restart need not wait for it.
+        let now_ms = self.ports.clock.now_ms();
+        store.lease("sweep", &self.owner, now_ms, now_ms).await?;
+        Ok(swept)
+    }
+
+    /// Looks at all three and judges.
+    async fn look(&self, policy: &Policy, scan: &Scan, swept: &mut Swept) -> Findings {
+        let tasks = self.ports.compute.list().await;
+        let tasks = swept.keep(tasks, "the engine's machines cannot be listed");
+        let repos = self.repositories(policy, scan, swept).await;
+        let registrations = self.registrations(policy, scan, &repos, swept).await;
+        let listed = self.open_jobs(&repos, swept).await;
+        let sight = Sight {
+            now_ms: self.ports.clock.now_ms(),
+            jobs: &scan.open_jobs,
+            runners: &scan.runners,
+            suspicions: &scan.suspicions,
+            tasks: tasks.as_deref(),
+            list_lag_ms: self.ports.compute.list_lag_ms(),
+            registrations: &registrations,
+            listed: &listed,
+            inventoried: scan.inventoried,
+        };
+        self.decider.reconcile(policy, &sight)
+    }
+
+    async fn repositories(&self, policy: &Policy, scan: &Scan, swept: &mut Swept) -> BTreeSet<Repo> {
+        let mut repos = repositories(policy, &scan.open_jobs);
+        if self.settings.discover {
+            for (owner, rules) in policy.owners.iter().filter(|(_, rules)| rules.repositories.is_none()) {
+                if !self.may_read(owner, READ_POINTS, swept).await {
+                    continue;
+                }
+                let all = self.ports.github.repositories(owner).await;
+                let all = swept.keep(all, "an owner's repositories cannot be listed").unwrap_or_default();
+                repos.extend(all.into_iter().filter(|repo| rules.repositories.is_none() && repo.owner() == owner));
+            }
+        }
+        repos
+    }
+
+    async fn registrations(
+        &self,
+        policy: &Policy,
+        scan: &Scan,
+        repos: &BTreeSet<Repo>,
+        swept: &mut Swept,
+    ) -> BTreeMap<Scope, Vec<Registration>> {
+        let used = scan.runners.iter().map(|runner| runner.scope.clone());
+        let scopes: BTreeSet<Scope> = repos.iter().filter_map(|repo| policy.scope(repo)).chain(used).collect();
+        let mut lists = BTreeMap::new();
+        for scope in scopes {
+            if !self.may_read(scope.owner(), READ_POINTS, swept).await {
+                continue;
+            }
+            let list = self.ports.github.runners(&scope).await;
+            if let Some(list) = swept.keep(list, "registered runners cannot be listed") {
+                lists.insert(scope, list);
+            }
+        }
+        lists
+    }
+
+    async fn open_jobs(&self, repos: &BTreeSet<Repo>, swept: &mut Swept) -> BTreeMap<Repo, Vec<Event>> {
+        let mut lists = BTreeMap::new();
+        for repo in repos {
+            if !self.may_read(repo.owner(), READ_POINTS, swept).await {
+                continue;
+            }
+            let list = self.ports.github.open_jobs(repo).await;
+            if let Some(list) = swept.keep(list, "open jobs cannot be listed") {
+                lists.insert(repo.clone(), list);
+            }
+        }
+        lists
+    }
+
+    /// Whether the owner's budget allows a call now; if not, the next sweep makes it.
+    async fn may_read(&self, owner: &str, points: u32, swept: &mut Swept) -> bool {
+        let answer = self.github_budget(owner, points).await;
+        matches!(swept.keep(answer, "the rate budget cannot be read"), Some(None))
+    }
+
+    async fn follow(&self, findings: &Findings, swept: &mut Swept) {
+        swept.events += findings.events.len();
+        let mut all = true;
+        for batch in findings.events.chunks(BATCH_EVENTS) {
+            if self.handle(batch).await.is_ok() {
+                continue;
+            }
+            // One that cannot be handled must not keep the others from it.
+            for event in batch {
+                let one = self.handle(std::slice::from_ref(event)).await;
+                all &= swept.keep(one, "an event cannot be handled").is_some();
+            }
+        }
+        if findings.inventory && all {
+            let done = self.handle(&[Event::Inventory]).await;
+            swept.keep(done, "the inventory cannot be stored");
+        }
+        self.balance().await;
+    }
+
+    async fn probe(&self, probe: &Probe, scan: &Scan, swept: &mut Swept) {
+        swept.probes += 1;
+        let answer = self.read(probe).await;
+        let Some(answer) = swept.keep(answer, "a direct read failed") else { return };
+        match judge(probe, answer, &scan.open_jobs) {
+            Verdict::Event(event) => {
+                info!(?probe, "confirmed by a direct read");
+                let handled = self.handle(&[event]).await;
+                swept.keep(handled, "an event cannot be handled");
+            }
+            Verdict::Delete(scope, id) => {
+                info!(%scope, %id, "a registration that nothing stands behind is deleted");
+                if self.may_read(scope.owner(), WRITE_POINTS, swept).await {
+                    let deleted = self.ports.github.delete_runner(&scope, id).await;
+                    swept.keep(deleted, "a registration cannot be deleted");
+                }
+            }
+            Verdict::Nothing => {}
+        }
+    }
+
+    async fn read(&self, probe: &Probe) -> PortResult<Answer> {
+        let github = &self.ports.github;
+        match probe {
+            Probe::TaskMissing { task, .. } | Probe::TaskAlive { task, .. } => {
+                Ok(Answer::Task(self.ports.compute.read(task).await?))
+            }
+            Probe::Boot { scope, names, .. } => {
+                for name in names {
+                    let seen = github.runner_by_name(scope, name).await?;
+                    if seen.as_ref().is_some_and(|seen| seen.online || seen.busy) {
+                        return Ok(Answer::Registration(seen));
+                    }
+                }
+                Ok(Answer::Registration(None))
+            }
+            Probe::Ghost { scope, name, .. } => {
+                Ok(Answer::Registration(github.runner_by_name(scope, name).await?))
+            }
+            Probe::Orphan { scope, id, .. } => Ok(Answer::Registration(github.runner(scope, *id).await?)),
+            Probe::Job { job, repo } => Ok(Answer::Job(github.job(repo, *job).await?)),
+        }
+    }
+
+    /// Asks for the webhooks again that we did not take.
+    async fn redeliver_failed(&self, policy: &Policy, swept: &mut Swept) {
+        let since_ms = self.ports.clock.now_ms().saturating_sub(REDELIVER_WINDOW_MS);
+        for scope in hook_scopes(policy) {
+            if !self.may_read(scope.owner(), READ_POINTS, swept).await {
+                continue;
+            }
+            let failed = self.ports.github.failed_deliveries(&scope, since_ms).await;
+            let failed = swept.keep(failed, "failed deliveries cannot be listed").unwrap_or_default();
+            for delivery in failed.into_iter().take(REDELIVERIES_PER_SWEEP) {
+                if self.may_read(scope.owner(), WRITE_POINTS, swept).await {
+                    let asked = self.ports.github.redeliver(&scope, delivery.id).await;
+                    swept.keep(asked, "a delivery cannot be asked for again");
+                }
+            }
+        }
+    }
+}
+
+/// Where our webhooks are: at the organisation, or at each repository that is named.
+fn hook_scopes(policy: &Policy) -> Vec<Scope> {
+    let mut scopes = Vec::new();
+    for (name, owner) in &policy.owners {
+        match (&owner.repositories, owner.organization) {
+            (_, true) => scopes.push(Scope::Org(name.as_str().into())),
+            (Some(repos), false) => scopes.extend(repos.iter().cloned().map(Scope::Repo)),
+            (None, false) => {}
+        }
+    }
+    scopes
+}
+
+impl Swept {
+    /// Counts a failure and goes on with the rest.
+    fn keep<T>(&mut self, result: Result<T, PortError>, what: &str) -> Option<T> {
+        result
+            .inspect_err(|error| {
+                self.failures += 1;
+                warn!(%error, "{what}");
+            })
+            .ok()
+    }
+}
