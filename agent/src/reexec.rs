@@ -32,7 +32,7 @@ pub(crate) fn replace_self(prefix: &[&str]) -> u8 {
     // Also before the exec: from here on nobody of the same user reads the token from this process.
     let hidden = set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(io::Error::from);
     let error = match hidden.and_then(|()| filled_pipe(&config)) {
-        Ok(pipe) => execute(prefix, pipe),
+        Ok(pipe) => second_life(prefix, pipe).exec(),
         Err(error) => error,
     };
     log.say(format_args!("cannot execute itself again: {error}"));
@@ -50,13 +50,14 @@ fn filled_pipe(config: &Config) -> io::Result<PipeReader> {
     Ok(reader)
 }
 
-fn execute(prefix: &[&str], pipe: PipeReader) -> io::Error {
+fn second_life(prefix: &[&str], pipe: PipeReader) -> Command {
     // The link works even when the file was replaced or removed since we were started (an upgrade in between).
     let mut command = Command::new("/proc/self/exe");
     command.arg0(std::env::args_os().next().unwrap_or_else(|| "agent".into()));
     command.args(prefix).arg(MARKER).env_clear();
     command.envs(std::env::vars_os().filter(|(name, _)| is_kept(name)));
-    command.stdin(Stdio::from(pipe)).exec()
+    command.stdin(Stdio::from(pipe));
+    command
 }
 
 /// Second life: hide, adopt orphans, take the configuration.
@@ -96,3 +97,16 @@ impl fmt::Display for SettleError {
 
 /// Less than a pipe's buffer holds (64 KiB), so that filling it cannot block.
 const MAX_CONFIG_BYTES: usize = 60_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_subcommand_is_found_again() {
+        let (pipe, _writer) = io::pipe().unwrap();
+        let command = second_life(&["agent"], pipe);
+        assert_eq!(command.get_program(), "/proc/self/exe");
+        assert_eq!(command.get_args().collect::<Vec<_>>(), ["agent", MARKER]);
+    }
+}

@@ -11,8 +11,11 @@ use crate::exit::code;
 
 impl Lifecycle {
     pub(super) fn terminate(&mut self, now: u64, out: &mut Vec<Action>) {
-        if std::mem::replace(&mut self.terminated, true) {
-            return self.terminate_at_once(now, out);
+        match self.terminated_at {
+            None => self.terminated_at = Some(now),
+            // A supervisor that signals the process and then its group means it once: no job is killed for that.
+            Some(first) if now < first + TERM_AGAIN_MS => return,
+            Some(_) => return self.terminate_at_once(now, out),
         }
         match self.phase {
             Phase::Claiming { .. } => {
@@ -152,6 +155,9 @@ impl Lifecycle {
 
 /// After SIGINT the runner gives its worker 7.5 s, then SIGTERM and 2.5 s; some more for the listener itself.
 const INTERRUPT_MS: u64 = 15_000;
+
+/// A SIGTERM sooner than this after the first is the same one.
+const TERM_AGAIN_MS: u64 = 1_000;
 
 /// What the job left behind gets SIGTERM, this long, then SIGKILL.
 const REST_GRACE_MS: u64 = 2_000;

@@ -37,8 +37,8 @@ pub(crate) struct Lifecycle {
     heartbeat_ms: u64,
     /// A worker, or a job received, was ever seen.
     ran_job: bool,
-    /// SIGTERM came already.
-    terminated: bool,
+    /// When SIGTERM came first.
+    terminated_at: Option<u64>,
     /// Why the agent ends, once that is known.
     why: Option<EndReason>,
     /// Exit code of the runner, if it ended by itself.
@@ -58,7 +58,7 @@ impl Lifecycle {
             idle_timeout_ms: 0,
             heartbeat_ms: 0,
             ran_job: false,
-            terminated: false,
+            terminated_at: None,
             why: None,
             exit_code: None,
             code: None,

@@ -398,13 +398,23 @@ fn a_spot_notice_is_reported() {
 fn a_second_sigterm_kills_at_once() {
     let mut story = Story::busy();
     story.take(Input::Terminate);
+    story.now += 1_000;
     assert_eq!(story.take(Input::Terminate), [Action::KillRest]);
 
     let mut story = Story::busy();
     story.take(Input::Exited(Some(0)));
     assert_eq!(story.take(Input::Terminate), []);
     assert_eq!(story.next(), [Action::KillRest], "what is left gets no more time");
+    story.now += 1_000;
     assert!(matches!(story.take(Input::Terminate)[..], [Action::KillRest, Action::Exit(_)]));
+}
+
+#[test]
+fn one_sigterm_that_arrives_twice_is_one() {
+    let mut story = Story::busy();
+    assert_eq!(story.take(Input::Terminate), [Action::Interrupt]);
+    story.now += 999;
+    assert_eq!(story.take(Input::Terminate), []);
 }
 
 // --- ending ---

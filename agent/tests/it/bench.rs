@@ -161,7 +161,7 @@ impl Drop for Agent {
         for _ in 0..2 {
             if self.lives() {
                 self.terminate();
-                let deadline = Instant::now() + Duration::from_secs(2);
+                let deadline = Instant::now() + Duration::from_millis(1200);
                 while self.lives() && Instant::now() < deadline {
                     thread::sleep(LOOK);
                 }
