@@ -133,6 +133,9 @@ impl Controller {
     }
 
     async fn launch(&self, spec: &LaunchSpec) -> PortResult<Done> {
+        if !self.is_wanted(spec).await? {
+            return Ok(Done::Yes);
+        }
         let now_ms = self.ports.clock.now_ms();
         let grant = self.ports.store.take_budget("launch", self.settings.launches, 1, now_ms).await?;
         if let Grant::Until(until_ms) = grant {
@@ -157,6 +160,13 @@ impl Controller {
         };
         self.handle(&[Event::Runner { runner: spec.runner.clone(), input }]).await?;
         Ok(Done::Yes)
+    }
+
+    /// This occurs when a machine was started and ended while we were dead, before its launch was known as answered.
+    async fn is_wanted(&self, spec: &LaunchSpec) -> PortResult<bool> {
+        let keys = Keys { runners: [spec.runner.clone()].into(), ..Keys::default() };
+        let view = self.ports.store.load(&keys, self.ports.clock.now_ms()).await?;
+        Ok(view.runners.get(&spec.runner).is_some_and(|row| row.value.state.is_live() && row.value.attempt == spec.attempt))
     }
 
     async fn stop(&self, runner: &RunnerName, task: Option<&TaskId>, why: &str) -> PortResult<Done> {

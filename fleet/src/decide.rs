@@ -9,7 +9,7 @@ use crate::{
     class::{Class, Pool},
     effect::{Effect, LaunchSpec, Notice, NoticeKind},
     event::{Event, Outcome, Task},
-    ids::{ClassName, JobId, PoolId, RunnerName, Scope},
+    ids::{ClassName, EffectId, JobId, PoolId, RunnerName, Scope},
     job::{self, Job, JobFacts, JobInput, JobState},
     policy::{Placement, Policy},
     runner::{EndWhy, Runner, RunnerInput, RunnerState, Step},
@@ -348,7 +348,7 @@ impl<'a> Draft<'a> {
                 self.stop(runner, Some(task.clone()), "its runner was already written off", self.now_ms);
                 self.notify(NoticeKind::Unexpected, format!("{}: the engine still shows {task}; it is stopped", runner.name));
             }
-            _ => {}
+            (_, _) => {}
         }
     }
 
@@ -375,8 +375,7 @@ impl<'a> Draft<'a> {
             }
             RunnerState::Busy { .. } => {
                 // Saved from a stop that rested on a guess.
-                self.out.settled.push(Effect::stop_id(&new.name));
-                self.out.effects.retain(|(effect, _)| effect.id() != Effect::stop_id(&new.name));
+                self.settle(Effect::stop_id(&new.name));
             }
             RunnerState::Starting | RunnerState::Claimed | RunnerState::Idle { .. } | RunnerState::Recalled { .. } => {}
         }
@@ -406,8 +405,9 @@ impl<'a> Draft<'a> {
     }
 
     fn gone(&mut self, old: &Runner, new: &Runner, why: &str, input: &RunnerInput) {
-        self.out.settled.push(Effect::stop_id(&new.name));
-        self.out.effects.retain(|(effect, _)| effect.id() != Effect::stop_id(&new.name));
+        // A launch whose answer is still open must not be repeated now: it would start a second machine.
+        self.settle(Effect::launch_id(&new.name, new.attempt));
+        self.settle(Effect::stop_id(&new.name));
         self.record(old.busy_job(), Some(new.name.clone()), format!("{} is gone: {why}", new.name));
         if let RunnerInput::Refused { .. } = input {
             self.hold(&new.pool, NoticeKind::NoCapacity, &format!("the engine refuses to start a runner: {why}"));
@@ -527,6 +527,12 @@ impl<'a> Draft<'a> {
         let id = effect.id();
         self.out.effects.retain(|(other, _)| other.id() != id);
         self.out.effects.push((effect, due_ms));
+    }
+
+    /// Takes an effect out that is no longer wanted.
+    fn settle(&mut self, id: EffectId) {
+        self.out.effects.retain(|(effect, _)| effect.id() != id);
+        self.out.settled.push(id);
     }
 
     pub(crate) fn notify(&mut self, kind: NoticeKind, text: String) {

@@ -175,7 +175,7 @@ impl Effect {
     /// Its name: two effects with one name are one.
     pub fn id(&self) -> EffectId {
         match self {
-            Self::Launch(spec) => format!("launch/{}/{}", spec.runner, spec.attempt).into(),
+            Self::Launch(spec) => Self::launch_id(&spec.runner, spec.attempt),
             Self::Stop { runner, .. } => Self::stop_id(runner),
             Self::Deregister { runner, .. } => format!("deregister/{runner}").into(),
             Self::ReadJob { job, .. } => format!("read/{job}").into(),
@@ -184,6 +184,11 @@ impl Effect {
             Self::WakePool { pool } => format!("wake/{pool}").into(),
             Self::Notify(notice) => format!("notify/{}/{}", notice.kind.as_str(), notice.text).into(),
         }
+    }
+
+    /// Name of a launch attempt.
+    pub fn launch_id(runner: &RunnerName, attempt: u32) -> EffectId {
+        format!("launch/{runner}/{attempt}").into()
     }
 
     /// Name of a runner's stop.

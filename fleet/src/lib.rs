@@ -15,6 +15,7 @@
 //! | [`mod@reconcile`] | engine × GitHub × our rows → what to repair |
 //! | [`ledger`] | the store's tables in memory: totals, indexes, conditional commits |
 //! | [`budget`] | rate budgets |
+//! | [`table`] | both state machines as text |
 //! | [`invariants`] | the promises, as functions that tests and the simulator share |
 //! | [`wire`] | what the agent and the control plane say to each other |
 //!
@@ -35,6 +36,7 @@ pub mod ledger;
 pub mod policy;
 pub mod reconcile;
 pub mod runner;
+pub mod table;
 pub mod view;
 pub mod wire;
 

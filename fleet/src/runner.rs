@@ -286,10 +286,10 @@ impl Runner {
             RunnerInput::Claim { attempt } => self.claim(*attempt, class, now_ms),
             RunnerInput::NoDemand => self.end_if(self.may_claim(), EndWhy::NoDemand, now_ms),
             RunnerInput::Connected { registration } => self.connected(*registration, now_ms),
-            RunnerInput::Recall => match self.state {
-                RunnerState::Idle { .. } => self.to(RunnerState::Recalled { since_ms: now_ms }),
-                _ => Step::Stay,
-            },
+            RunnerInput::Recall if matches!(self.state, RunnerState::Idle { .. }) => {
+                self.to(RunnerState::Recalled { since_ms: now_ms })
+            }
+            RunnerInput::Recall => Step::Stay,
             RunnerInput::JobStarted => self.job_started(now_ms),
             RunnerInput::Bound { job } => self.bound(*job, now_ms),
             RunnerInput::Released { job } => self.released(*job, now_ms),
@@ -336,11 +336,13 @@ impl Runner {
 
     /// The job that GitHub says it runs.
     pub fn busy_job(&self) -> Option<JobId> {
-        match self.state {
-            RunnerState::Busy { job, .. } => job,
-            RunnerState::Ending { why: EndWhy::Completed(job), .. } => Some(job),
-            _ => None,
+        if let RunnerState::Busy { job, .. } = self.state {
+            return job;
         }
+        if let RunnerState::Ending { why: EndWhy::Completed(job), .. } = self.state {
+            return Some(job);
+        }
+        None
     }
 
     fn launched(&self, attempt: u32, task: &TaskId, class: &Class, now_ms: u64) -> Step {
@@ -354,6 +356,8 @@ impl Runner {
         if next.state == RunnerState::Reserved {
             next.state = RunnerState::Starting;
             next.set_deadlines(class, now_ms);
+        } else if next.life_deadline_ms == 0 {
+            next.life_deadline_ms = now_ms + class.max_lifetime_ms;
         }
         Step::Change(next)
     }
@@ -369,13 +373,15 @@ impl Runner {
         if attempt != self.attempt || !self.state.is_live() {
             return Step::Stay;
         }
-        match self.state {
-            RunnerState::Reserved if attempt < class.placements => {
-                Step::Change(Self { attempt: attempt + 1, ..self.clone() })
-            }
-            RunnerState::Reserved | RunnerState::Ending { .. } if self.task.is_none() => self.gone(why, now_ms),
-            _ => Step::Impossible,
+        let reserved = self.state == RunnerState::Reserved;
+        if reserved && attempt < class.placements {
+            return Step::Change(Self { attempt: attempt + 1, ..self.clone() });
         }
+        let never_started = self.task.is_none() && self.claims == 0;
+        if never_started && (reserved || matches!(self.state, RunnerState::Ending { .. })) {
+            return self.gone(why, now_ms);
+        }
+        Step::Impossible
     }
 
     fn claim(&self, attempt: u32, class: &Class, now_ms: u64) -> Step {
@@ -450,10 +456,7 @@ impl Runner {
         if !self.state.is_live() {
             return Step::Stay;
         }
-        let interrupted = match self.state {
-            RunnerState::Busy { job, .. } => job,
-            _ => None,
-        };
+        let interrupted = if let RunnerState::Busy { job, .. } = self.state { job } else { None };
         self.to(RunnerState::Gone { why: why.clone(), at_ms: now_ms, interrupted })
     }
 }

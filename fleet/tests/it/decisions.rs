@@ -1,0 +1,305 @@
+//! Decisions by example, on the core's own tables: what a person would try first.
+
+use std::collections::BTreeMap;
+
+use fleet::{
+    class::{Class, Pool},
+    decide::Moment,
+    effect::Effect,
+    event::{Event, Outcome, Task},
+    ids::{JobId, Repo, RunId, RunnerName},
+    job::{Conclusion, JobFacts, JobInput},
+    labels::LabelSet,
+    ledger::Ledger,
+    policy::{Owner, Policy},
+    runner::{Runner, RunnerInput, RunnerState},
+    view::{Decision, Keys},
+    wire::EndReason,
+};
+
+/// A store, a clock and a policy: enough to tell a story.
+pub(crate) struct Desk {
+    pub(crate) policy: Policy,
+    pub(crate) ledger: Ledger,
+    pub(crate) now_ms: u64,
+    nonce: u64,
+}
+
+impl Desk {
+    pub(crate) fn new(max: u32) -> Self {
+        let class = Class { labels: LabelSet::parse(["self-hosted", "linux"]).unwrap(), ..Class::default() };
+        let owner = Owner { organization: false, repositories: None };
+        let policy = Policy {
+            max,
+            classes: vec![class],
+            owners: BTreeMap::from([("acme".to_owned(), owner)]),
+            ..Policy::default()
+        };
+        let mut desk = Self { policy, ledger: Ledger::new(false), now_ms: 1_000_000, nonce: 0 };
+        desk.tell(&[Event::Inventory]);
+        desk
+    }
+
+    pub(crate) fn decide(&mut self, events: &[Event]) -> Decision {
+        self.nonce += 1;
+        let view = self.ledger.load(&Keys::of(&self.policy, events), self.now_ms);
+        fleet::decide(&self.policy, &view, events, Moment { now_ms: self.now_ms, nonce: self.nonce })
+    }
+
+    /// Handles events and looks who is next, as the controller does.
+    pub(crate) fn tell(&mut self, events: &[Event]) -> Vec<Outcome> {
+        let mut decision = self.decide(events);
+        self.ledger.commit(&decision, self.now_ms).unwrap();
+        let outcomes = std::mem::take(&mut decision.outcomes);
+        while decision.again {
+            decision = self.decide(&[Event::Balance]);
+            self.ledger.commit(&decision, self.now_ms).unwrap();
+        }
+        outcomes
+    }
+
+    fn runner(&mut self, runner: &RunnerName, input: RunnerInput) -> Outcome {
+        self.tell(&[Event::Runner { runner: runner.clone(), input }]).remove(0)
+    }
+
+    fn live(&self) -> Vec<Runner> {
+        self.ledger.runners().filter(|runner| runner.state.is_live()).cloned().collect()
+    }
+
+    fn effects(&self, kind: &str) -> usize {
+        self.ledger.effects().filter(|(_, pending)| pending.effect.kind() == kind).count()
+    }
+
+    /// Starts and connects the only runner; its name.
+    fn idle(&mut self) -> RunnerName {
+        let runner = self.live()[0].name.clone();
+        self.runner(&runner, RunnerInput::Launched { attempt: 1, task: "t".into() });
+        self.runner(&runner, RunnerInput::Claim { attempt: 1 });
+        self.runner(&runner, RunnerInput::Connected { registration: None });
+        runner
+    }
+}
+
+pub(crate) fn job(id: u64, input: JobInput) -> Event {
+    job_of("acme/web", id, input)
+}
+
+pub(crate) fn job_of(repo: &str, id: u64, input: JobInput) -> Event {
+    let facts = JobFacts {
+        id: JobId(id),
+        run_id: RunId(id),
+        run_attempt: 1,
+        repo: Repo::parse(repo).unwrap(),
+        public: Some(false),
+        name: "build".into(),
+        labels: vec!["self-hosted".into(), "Linux".into()],
+        created_ms: id,
+    };
+    Event::Job { facts, input }
+}
+
+fn in_progress(runner: &RunnerName) -> JobInput {
+    JobInput::InProgress { runner: runner.registered(1).into() }
+}
+
+fn completed(runner: &RunnerName) -> JobInput {
+    JobInput::Completed { conclusion: Conclusion::Success, runner: runner.registered(1).into() }
+}
+
+#[test]
+fn a_queued_job_gets_one_runner_however_often_it_is_announced() {
+    let mut desk = Desk::new(6);
+    let said = desk.tell(&[job(1, JobInput::Queued), job(1, JobInput::Queued)]);
+    assert_eq!(said[1], Outcome::Duplicate);
+    desk.tell(&[job(1, JobInput::Queued)]);
+    assert_eq!((desk.live().len(), desk.effects("launch")), (1, 1));
+}
+
+#[test]
+fn an_environment_job_is_started_after_its_approval_in_either_order() {
+    for order in [[JobInput::Waiting, JobInput::Queued], [JobInput::Queued, JobInput::Waiting]] {
+        let mut desk = Desk::new(6);
+        let early = order[0] == JobInput::Waiting;
+        desk.tell(&[job(1, order[0].clone())]);
+        assert_eq!(desk.live().len(), usize::from(!early));
+        desk.tell(&[job(1, order[1].clone())]);
+        assert_eq!(desk.live().len(), 1);
+    }
+}
+
+#[test]
+fn jobs_over_the_cap_wait_with_a_reason_and_get_the_next_free_place() {
+    let mut desk = Desk::new(2);
+    desk.tell(&[job(1, JobInput::Queued), job(2, JobInput::Queued)]);
+    let said = desk.tell(&[job(3, JobInput::Queued)]).remove(0);
+    assert_eq!(said, Outcome::Accepted("waits: 2 of 2 runners live; next in line: acme/web#1".into()));
+    let first = desk.live()[0].name.clone();
+    desk.tell(&[job(1, completed(&first))]);
+    assert_eq!(desk.effects("launch"), 2, "only the engine's word frees capacity");
+    desk.runner(&first, RunnerInput::TaskGone { why: "exit 0".into() });
+    assert_eq!(desk.live().len(), 2);
+}
+
+#[test]
+fn the_next_launch_goes_to_the_repository_with_the_fewest_live_runners() {
+    let mut desk = Desk::new(1);
+    for id in 1..=20 {
+        desk.tell(&[job_of("acme/busy", id, JobInput::Queued)]);
+    }
+    desk.tell(&[job_of("acme/calm", 21, JobInput::Queued)]);
+    desk.policy.max = 2;
+    desk.tell(&[Event::Balance]);
+    assert!(desk.live().iter().any(|runner| runner.pool.as_str().contains("acme/calm")));
+}
+
+#[test]
+fn a_stolen_job_starts_no_second_runner_and_the_surplus_goes_at_its_claim() {
+    let mut desk = Desk::new(6);
+    desk.tell(&[job(1, JobInput::Queued)]);
+    let ours = desk.live()[0].name.clone();
+    desk.tell(&[job(1, JobInput::InProgress { runner: "somebody-else".into() })]);
+    assert_eq!(desk.live().len(), 1);
+    assert_eq!(desk.runner(&ours, RunnerInput::Claim { attempt: 1 }), Outcome::Go);
+}
+
+#[test]
+fn a_job_that_is_cancelled_before_it_starts_lets_its_runner_go() {
+    let mut desk = Desk::new(6);
+    desk.tell(&[job(1, JobInput::Queued)]);
+    let runner = desk.live()[0].name.clone();
+    desk.tell(&[job(1, JobInput::Completed { conclusion: Conclusion::Cancelled, runner: "".into() })]);
+    assert_eq!(desk.runner(&runner, RunnerInput::Claim { attempt: 1 }), Outcome::Go);
+    assert_eq!(desk.effects("stop"), 1);
+}
+
+#[test]
+fn completed_without_a_runner_stops_nobody() {
+    let mut desk = Desk::new(6);
+    desk.tell(&[job(1, JobInput::Queued)]);
+    let runner = desk.idle();
+    desk.tell(&[job(1, in_progress(&runner))]);
+    desk.tell(&[job(9, JobInput::Completed { conclusion: Conclusion::Success, runner: "".into() })]);
+    assert!(matches!(desk.live()[0].state, RunnerState::Busy { .. }));
+    assert_eq!(desk.effects("stop"), 0);
+}
+
+#[test]
+fn a_late_in_progress_does_not_make_an_ended_job_run_again() {
+    let mut desk = Desk::new(6);
+    desk.tell(&[job(1, JobInput::Queued)]);
+    let runner = desk.idle();
+    desk.tell(&[job(1, completed(&runner)), job(1, in_progress(&runner))]);
+    assert!(matches!(desk.live()[0].state, RunnerState::Ending { .. }));
+}
+
+#[test]
+fn an_agent_that_is_at_work_counts_for_its_job_until_github_names_it() {
+    let mut desk = Desk::new(6);
+    desk.tell(&[job(1, JobInput::Queued)]);
+    let runner = desk.idle();
+    desk.runner(&runner, RunnerInput::JobStarted);
+    assert_eq!(desk.live().len(), 1, "the queued job is the one at work");
+    desk.tell(&[job(1, in_progress(&runner))]);
+    assert_eq!(desk.live().len(), 1);
+}
+
+#[test]
+fn a_second_claim_after_registration_is_refused_and_told() {
+    let mut desk = Desk::new(6);
+    desk.tell(&[job(1, JobInput::Queued)]);
+    let runner = desk.idle();
+    assert_eq!(desk.runner(&runner, RunnerInput::Claim { attempt: 1 }), Outcome::ClaimRefused);
+    assert_eq!(desk.effects("notify"), 1);
+}
+
+#[test]
+fn three_fruitless_runners_hold_the_pool_back_and_the_group_is_named() {
+    let mut desk = Desk::new(6);
+    desk.tell(&[job(1, JobInput::Queued)]);
+    for round in 1..=3 {
+        let runner = desk.idle();
+        desk.runner(&runner, RunnerInput::Ended { ran_job: false, reason: EndReason::Idle });
+        desk.runner(&runner, RunnerInput::TaskGone { why: "exit 0".into() });
+        assert_eq!(desk.live().len(), usize::from(round < 3));
+    }
+    let said = desk.tell(&[job(2, JobInput::Queued)]).remove(0);
+    let Outcome::Accepted(said) = said else { panic!("{said:?}") };
+    assert!(said.contains("runner group the default one") && said.contains("Tried again in 15 s"), "{said}");
+    desk.now_ms += 15_000;
+    desk.tell(&[Event::Balance]);
+    assert_eq!(desk.live().len(), 2, "both jobs, once the backoff has passed");
+}
+
+#[test]
+fn a_refused_launch_tries_the_next_place_then_waits_and_frees_the_room() {
+    let mut desk = Desk::new(1);
+    desk.policy.classes[0].placements = 2;
+    desk.tell(&[job(1, JobInput::Queued)]);
+    let runner = desk.live()[0].name.clone();
+    desk.runner(&runner, RunnerInput::Refused { attempt: 1, why: "no vCPU".into() });
+    let next = desk.ledger.effects().find_map(|(_, pending)| match &pending.effect {
+        Effect::Launch(spec) if spec.attempt == 2 => Some(spec.placement),
+        _ => None,
+    });
+    assert_eq!(next, Some(1));
+    desk.runner(&runner, RunnerInput::Refused { attempt: 2, why: "no vCPU".into() });
+    assert_eq!(desk.live().len(), 0);
+    desk.tell(&[job_of("acme/api", 2, JobInput::Queued)]);
+    assert_eq!(desk.live().len(), 1, "another pool may use the room");
+}
+
+#[test]
+fn an_idle_runner_is_recalled_when_another_pool_is_held_back() {
+    let mut desk = Desk::new(1);
+    desk.tell(&[job(1, JobInput::Queued)]);
+    let runner = desk.idle();
+    let beat = RunnerInput::Connected { registration: None };
+    desk.tell(&[job(1, JobInput::InProgress { runner: "thief".into() })]);
+    assert_ne!(desk.runner(&runner, beat.clone()), Outcome::EndIfIdle, "nobody needs its place");
+    desk.tell(&[job_of("acme/api", 2, JobInput::Queued)]);
+    assert_eq!(desk.runner(&runner, beat), Outcome::EndIfIdle);
+}
+
+#[test]
+fn nothing_is_launched_before_the_engine_has_been_counted_and_what_it_runs_is_adopted() {
+    let mut desk = Desk::new(1);
+    desk.ledger = Ledger::new(false);
+    let said = desk.tell(&[job(1, JobInput::Queued)]).remove(0);
+    assert_eq!(said, Outcome::Accepted("waits: the engine's machines are being counted first".into()));
+    let scope = desk.policy.scope(&Repo::parse("acme/web").unwrap()).unwrap();
+    let pool = Pool::new(&"default".into(), &scope, &desk.policy.classes[0].labels.clone());
+    let task = Task {
+        id: "t".into(),
+        runner: "sr-dev-old".into(),
+        attempt: 1,
+        pool,
+        repo: None,
+        created_ms: 1,
+        stopped: None,
+    };
+    desk.tell(&[Event::Adopt(task), Event::Inventory]);
+    assert_eq!(desk.live().len(), 1, "the adopted one takes the only place and serves the job");
+    assert_eq!(desk.effects("launch") + desk.effects("stop"), 0);
+}
+
+#[test]
+fn a_closed_class_holds_its_jobs_and_opening_it_lets_them_go_on() {
+    let mut desk = Desk::new(6);
+    desk.policy.classes[0].max = 0;
+    let said = desk.tell(&[job(1, JobInput::Queued)]).remove(0);
+    assert_eq!(said, Outcome::Accepted("waits: class `default` is closed (max = 0)".into()));
+    desk.policy.classes[0].max = 1;
+    desk.tell(&[Event::Rematch { job: JobId(1) }]);
+    assert_eq!(desk.live().len(), 1);
+}
+
+#[test]
+fn a_burst_is_one_decision_and_many_launches_are_cut_into_bounded_writes() {
+    let mut desk = Desk::new(100);
+    desk.policy.classes[0].max = 100;
+    let burst: Vec<Event> = (1..=60).map(|id| job(id, JobInput::Queued)).collect();
+    let decision = desk.decide(&burst);
+    assert_eq!((decision.runners.len(), decision.again), (25, true));
+    desk.tell(&burst);
+    assert_eq!(desk.live().len(), 60);
+}
