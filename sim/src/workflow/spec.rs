@@ -13,9 +13,9 @@ use serde::{Deserialize, Serialize};
 pub enum Conclusion {
     /// It did what it should.
     Success,
-    /// It failed, or it took longer than it may.
+    /// It failed, or a step took longer than it may.
     Failure,
-    /// A person, a fail-fast matrix or a shutdown ended it.
+    /// A person, a fail-fast matrix, a shutdown or the job's time limit ended it.
     Cancelled,
     /// Its condition was not met.
     Skipped,
@@ -62,7 +62,7 @@ pub struct JobSpec {
     /// `jobs.<id>.outputs`, evaluated when the steps are over.
     #[serde(default)]
     pub outputs: BTreeMap<String, String>,
-    /// Milliseconds after which the job is ended and has failed.
+    /// Milliseconds after which the job is ended; it then counts as cancelled, as on GitHub.
     pub timeout_ms: u64,
     /// `defaults.run.shell`, unless a step names another.
     #[serde(default)]
