@@ -126,7 +126,7 @@ impl Ledger {
         let changed: Vec<String> = old
             .keys()
             .filter(|key| !self.suspicions.contains_key(*key))
-            .chain(self.suspicions.keys().filter(|key| !old.contains_key(*key)))
+            .chain(self.suspicions.iter().filter(|(key, since)| old.get(*key) != Some(*since)).map(|(key, _)| key))
             .cloned()
             .collect();
         changed.into_iter().for_each(|key| self.touch(Key::Suspicion(key)));
@@ -136,4 +136,19 @@ impl Ledger {
 /// When somebody may take it.
 fn free_ms(pending: &Pending) -> u64 {
     pending.lease.as_ref().map_or(pending.due_ms, |lease| lease.until_ms.max(pending.due_ms))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_suspicion_that_arose_anew_is_written_again() {
+        let mut ledger = Ledger::new(true);
+        ledger.set_suspicions([("a".to_owned(), 1), ("b".to_owned(), 1), ("c".to_owned(), 1)].into());
+        ledger.take_touched();
+        ledger.set_suspicions([("b".to_owned(), 1), ("c".to_owned(), 2), ("d".to_owned(), 2)].into());
+        let touched: Vec<Key> = ledger.take_touched().into_iter().collect();
+        assert_eq!(touched, ["a", "c", "d"].map(|key| Key::Suspicion(key.into())));
+    }
 }
