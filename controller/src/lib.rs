@@ -14,6 +14,7 @@
 //! No decision is made here: that is `fleet`'s. No adapter is named here either.
 
 pub mod agent_api;
+pub mod contract;
 pub mod execute;
 pub mod mem;
 pub mod ports;

@@ -1,0 +1,120 @@
+//! The contract suites: the plainest store first, then the one on disk.
+
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Instant,
+};
+
+use controller::{
+    contract,
+    contract::facts::{self, START_MS},
+    mem::MemStore,
+    ports::{Inbox, Store},
+};
+use fleet::{runner::RunnerState, view::Decision};
+use local::sqlite::SqliteStore;
+use tokio::task::JoinSet;
+
+/// A folder that makes new state files as long as it lives.
+pub(crate) struct Files {
+    dir: tempfile::TempDir,
+    made: AtomicU32,
+}
+
+impl Files {
+    pub(crate) fn new() -> Self {
+        Self { dir: tempfile::tempdir().unwrap(), made: AtomicU32::new(0) }
+    }
+
+    pub(crate) fn path(&self) -> PathBuf {
+        self.dir.path().join(format!("{}/state.db", self.made.fetch_add(1, Ordering::Relaxed)))
+    }
+
+    async fn make(&self) -> Arc<SqliteStore> {
+        Arc::new(SqliteStore::open(self.path()).await.unwrap())
+    }
+}
+
+async fn reopen(store: Arc<SqliteStore>) -> Arc<SqliteStore> {
+    let path = store.path().to_owned();
+    store.close().await;
+    Arc::new(SqliteStore::open(path).await.unwrap())
+}
+
+async fn restart(store: Arc<MemStore>) -> Arc<MemStore> {
+    store.restart();
+    store
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_store_in_memory_keeps_the_contract() {
+    let make = async || Arc::new(MemStore::new());
+    contract::store::all(make).await.unwrap();
+    contract::store::durable(make, restart).await.unwrap();
+    contract::inbox::all(make).await.unwrap();
+    contract::inbox::durable(make, restart).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_store_on_disk_keeps_the_contract() {
+    let files = Files::new();
+    contract::store::all(|| files.make()).await.unwrap();
+    contract::store::durable(|| files.make(), reopen).await.unwrap();
+    contract::inbox::all(|| files.make()).await.unwrap();
+    contract::inbox::durable(|| files.make(), reopen).await.unwrap();
+}
+
+#[tokio::test]
+async fn letters_come_oldest_first_and_again_if_their_taker_is_gone() {
+    let store = Files::new().make().await;
+    store.append(&[facts::queued(1), facts::queued(2), facts::queued(3)].concat()).await.unwrap();
+    // A taker that is cancelled before it is answered.
+    {
+        let mut taking = Box::pin(store.take(2));
+        assert!(futures_poll(taking.as_mut()).is_none());
+    }
+    let letters = store.take(9).await.unwrap();
+    let receipts: Vec<u64> = letters.iter().map(|letter| letter.receipt).collect();
+    assert_eq!(receipts, [1, 2, 3]);
+}
+
+/// One poll, as `select!` would do before another branch wins.
+fn futures_poll<F: Future + Unpin>(mut future: F) -> Option<F::Output> {
+    let waker = std::task::Waker::noop();
+    match std::pin::Pin::new(&mut future).poll(&mut std::task::Context::from_waker(waker)) {
+        std::task::Poll::Ready(output) => Some(output),
+        std::task::Poll::Pending => None,
+    }
+}
+
+/// Not a limit, a measurement: `cargo test -p local --release -- --ignored --nocapture how_many`.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "measures the disk of the machine it runs on"]
+async fn how_many_commits_a_second() {
+    const COMMITS: usize = 4_000;
+    for writers in [1, 8, 64, 256] {
+        let store = Files::new().make().await;
+        store.commit(&facts::first(vec![], vec![]), START_MS).await.unwrap();
+        let start = Instant::now();
+        let mut tasks = JoinSet::new();
+        for writer in 0..writers {
+            let store = store.clone();
+            tasks.spawn(async move {
+                for n in 0..COMMITS / writers {
+                    let runner = facts::runner(&format!("sr-dev-{writer}x{n}"), RunnerState::Reserved);
+                    let records = vec![facts::record(START_MS, None, Some("sr-dev-a"), "a runner is to be launched")];
+                    let effects = vec![(facts::stop(&format!("{writer}x{n}")), START_MS)];
+                    let decision = Decision { records, effects, ..facts::next(vec![], vec![runner]) };
+                    store.commit(&decision, START_MS).await.unwrap();
+                }
+            });
+        }
+        tasks.join_all().await;
+        let rate = COMMITS as f64 / start.elapsed().as_secs_f64();
+        println!("{writers:>4} writers: {rate:.0} commits/s");
+    }
+}
