@@ -15,6 +15,8 @@ use super::wire::{
 
 /// The longest that a call may take.
 const CALL_MS: u64 = 10_000;
+/// The longest that ending a session may take: the listener is on its way out and may be killed soon.
+const CLOSE_MS: u64 = 2_000;
 /// Beyond the broker's own limit, a long poll is given up after this much more.
 const POLL_SLACK_MS: u64 = 10_000;
 /// Bytes of an answer at most.
@@ -64,7 +66,7 @@ impl Broker {
     pub(super) fn close_session(&self, session: &str) -> Answer<()> {
         let url = format!("{}{}", self.base, wire::runner_path(self.registration, "session"));
         let request = self.agent.delete(&url).query("session", session).header("Authorization", self.bearer());
-        let request = request.config().timeout_global(Some(Duration::from_millis(CALL_MS))).build();
+        let request = request.config().timeout_global(Some(Duration::from_millis(CLOSE_MS))).build();
         read::<serde::de::IgnoredAny>(request.call()).map(drop)
     }
 

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Registers the stand-in with a registration token, with the arguments of the official program's `config.sh`.
 
-dir="$(cd -P "${BASH_SOURCE[0]%/*}" && pwd)" || exit 1
+dir="$(cd -P "$(dirname "${BASH_SOURCE[0]}")" && pwd)" || exit 1
 
 if [[ $EUID -eq 0 && -z "$RUNNER_ALLOW_RUNASROOT" ]]; then
     echo "Must not run with sudo"

@@ -1,6 +1,7 @@
 //! The files of a registration in the runner's folder.
 //!
-//! The credentials are readable by the owner only, but the runner's own job can read them, as with the official program.
+//! The credentials are readable by the owner only, but the runner's own job can read them, as with the official
+//! program.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -16,8 +16,9 @@ const SCRIPT_MODE: u32 = 0o755;
 
 /// Makes `dir` a runner folder: `run.sh`, `config.sh`, `bin/Runner.Listener`, `bin/Runner.Worker`.
 ///
-/// The two programs are links to `exe`, which must call [`dispatch`](super::dispatch) first thing in `main`. A link gives
-/// the process the name that it is known by (`/proc/PID/comm`). An existing installation is replaced, other files stay.
+/// The two programs are links to `exe`, which must call [`dispatch`](super::dispatch) first thing in `main`. A link
+/// gives the process the name that it is known by (`/proc/PID/comm`). An existing installation is replaced, other
+/// files stay.
 ///
 /// # Errors
 /// When a file cannot be written.

@@ -265,3 +265,26 @@ impl Listener {
         Some(Exit::Done)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn c8_an_unreachable_server_ends_the_listener_with_2() {
+        let folder = tempfile::tempdir().unwrap();
+        let (to_self, events) = sync_channel(1);
+        let settings =
+            serde_json::from_str(r#"{"agentId":1,"agentName":"a","serverUrl":"http://127.0.0.1:1"}"#).unwrap();
+        let broker = Broker::new("http://127.0.0.1:1", 1, "key");
+        let console = Console::open(folder.path(), "Runner");
+        let root = folder.path().to_path_buf();
+        let listener = Listener { root, settings, key: "key".into(), broker, console, events, to_self };
+        let now = Instant::now();
+        assert_eq!(listener.trouble("refused", now), Ok(()));
+        let long_ago =
+            now.checked_sub(Duration::from_millis(UNREACHABLE_MAX_MS)).expect("a machine that runs for longer");
+        assert_eq!(listener.trouble("refused", long_ago), Err(Exit::Retryable));
+        assert_eq!(Exit::Retryable.code(), 2);
+    }
+}

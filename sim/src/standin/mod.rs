@@ -2,8 +2,8 @@
 //!
 //! One executable plays all of it: [`install`] lays out a runner folder whose `bin/Runner.Listener` and
 //! `bin/Runner.Worker` are links to the executable, and [`dispatch`] sees by which name it was called. It talks to the
-//! simulated GitHub's private broker ([`wire`]), never to GitHub. It must not depend on anything of the control plane: to
-//! an agent it is the official program.
+//! simulated GitHub's private broker ([`wire`]), never to GitHub. It must not depend on anything of the control plane:
+//! to an agent it is the official program.
 //!
 //! # The contract
 //!
@@ -91,8 +91,8 @@ impl Exit {
     }
 }
 
-/// Plays the part that the program was called as, if it is one of the stand-in's: by the name in `argv0`, or by the first
-/// two of `args` (without the program's name): `standin listener …`, `standin worker`.
+/// Plays the part that the program was called as, if it is one of the stand-in's: by the name in `argv0`, or by the
+/// first two of `args` (without the program's name): `standin listener …`, `standin worker`.
 ///
 /// The answer is the process's exit code. None means that this call is not for the stand-in.
 #[must_use]

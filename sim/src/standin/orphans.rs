@@ -1,7 +1,7 @@
 //! Processes that a job left behind.
 //!
-//! They are known by `RUNNER_TRACKING_ID` in their environment, as with the official program; a step that wants a process
-//! to stay clears the variable. Where there is no `/proc` nothing is found.
+//! They are known by `RUNNER_TRACKING_ID` in their environment, as with the official program; a step that wants a
+//! process to stay clears the variable. Where there is no `/proc` nothing is found.
 
 use std::time::Duration;
 

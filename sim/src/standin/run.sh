@@ -8,7 +8,7 @@
 # With RUNNER_MANUALLY_TRAP_SIG, SIGINT and SIGTERM reach the listener as SIGINT and this ends with 130 or 143. Without
 # it nothing is forwarded: as process 1 it ignores SIGTERM, as the kernel has it for process 1.
 
-dir="$(cd -P "${BASH_SOURCE[0]%/*}" && pwd)" || exit 1
+dir="$(cd -P "$(dirname "${BASH_SOURCE[0]}")" && pwd)" || exit 1
 
 if [[ $EUID -eq 0 && -z "$RUNNER_ALLOW_RUNASROOT" ]]; then
     echo "Must not run interactively with sudo"

@@ -1,11 +1,11 @@
 //! GitHub workflow files: parsed, expanded into jobs, and decided upon as GitHub would.
 //!
-//! [`Workflow::parse`] turns a text into [`JobPlan`]s, one for each job of each matrix; [`ready`] says which of them may
-//! run now; [`spec::JobSpec`] is what a worker gets. Expressions are shared: jobs' conditions are decided here, steps'
-//! conditions by the worker in `standin`.
+//! [`Workflow::parse`] turns a text into [`JobPlan`]s, one for each job of each matrix; [`ready`] says which of them
+//! may run now; [`spec::JobSpec`] is what a worker gets. Expressions are shared: jobs' conditions are decided here,
+//! steps' conditions by the worker in `standin`.
 //!
-//! All of it is pure, but for [`Workflow::load`]. It must not execute anything, and a bad file never panics: it becomes a
-//! [`WorkflowError`] with line, column and what to do.
+//! All of it is pure, but for [`Workflow::load`]. It must not execute anything, and a bad file never panics: it
+//! becomes a [`WorkflowError`] with line, column and what to do.
 
 pub mod expr;
 pub mod limits;
