@@ -1,4 +1,5 @@
 //! sim
 
+pub mod hub;
 pub mod standin;
 pub mod workflow;
