@@ -12,6 +12,9 @@ use super::delivery::Action;
 use super::faults::seen;
 use super::model::{HubJob, Note, Offer, Registered, Status};
 
+/// How often a refused pair is looked at again.
+const REFUSED_AGAIN_MS: u64 = 30_000;
+
 /// How a runner and a job fit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fit {
@@ -62,6 +65,8 @@ impl Hub {
         }
         if chosen.is_none() && refused > 0 {
             self.saw(seen::GROUP_REFUSED);
+            // Nothing tells when a group changes its mind: look again, once for all who are refused meanwhile.
+            self.timer((now_ms / REFUSED_AGAIN_MS + 1) * REFUSED_AGAIN_MS, Timer::Pairs);
         }
         chosen
     }

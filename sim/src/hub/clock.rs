@@ -29,6 +29,8 @@ pub enum Timer {
     Ghost(RegistrationId),
     /// No lagging read can show it any more.
     Unlist(RegistrationId),
+    /// A group may have changed its mind.
+    Pairs,
 }
 
 impl Hub {
@@ -72,6 +74,7 @@ impl Hub {
                 }
             }
             Timer::Unlist(runner) => self.unlist(runner),
+            Timer::Pairs => self.look_for_pairs(now_ms),
         }
     }
 
