@@ -1,0 +1,35 @@
+//! What can be typed. Shapes only; each command checks and uses its own.
+
+use std::ffi::OsString;
+
+use clap::{Parser, Subcommand};
+
+use crate::{demo::DemoArgs, serve::ServeArgs, status::StatusArgs, why::WhyArgs};
+
+/// Short-lived machines for GitHub Actions jobs: one job, one runner, then nothing.
+#[derive(Debug, Parser)]
+#[command(name = "self-runners", version, arg_required_else_help = true, disable_help_subcommand = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Show the whole life of some jobs on this machine, with a simulated GitHub: offline, in seconds
+    Demo(DemoArgs),
+    /// Serve the jobs of your owners and repositories with runners on this machine
+    Serve(ServeArgs),
+    /// Tell why a job waits, was ignored, or ended as it did
+    Why(WhyArgs),
+    /// Show the jobs and runners that a daemon knows
+    Status(StatusArgs),
+    /// Entrypoint of a runner's machine; engines start it, people do not
+    #[command(hide = true)]
+    Agent {
+        /// For the agent's second life only.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
+    },
+}

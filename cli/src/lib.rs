@@ -1,0 +1,67 @@
+//! The command line: where the adapters meet. One file (or folder) a command.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | `arguments` | what can be typed |
+//! | [`demo`] | `demo`: the whole life of jobs on this machine, with a simulated GitHub |
+//! | `serve` | `serve`: the daemon |
+//! | `status`, `why` | what the daemon's store tells |
+//! | [`failure`] | what a person reads when something fails, and the exit code |
+//!
+//! No decision about a job or a runner is made here: that is `fleet`'s.
+
+mod arguments;
+pub mod demo;
+pub mod failure;
+mod log;
+mod serve;
+mod status;
+mod terminal;
+mod why;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::{
+    arguments::{Cli, Command},
+    failure::Failure,
+};
+
+/// Runs the command line to its end.
+#[must_use]
+pub fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect();
+    // The stand-in runner's programs are links to this executable: their name decides what they are.
+    if let [argv0, rest @ ..] = args.as_slice()
+        && let Some(code) = sim::standin::dispatch(argv0, rest)
+    {
+        return ExitCode::from(u8::try_from(code).unwrap_or(failure::FAILED));
+    }
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let code = if error.use_stderr() { failure::USAGE } else { 0 };
+            // A closed terminal cannot be told that it is closed.
+            let _unheard = error.print();
+            return ExitCode::from(code);
+        }
+    };
+    match run(cli.command) {
+        Ok(code) => code,
+        Err(failure) => {
+            terminal::complain(&failure.to_string());
+            ExitCode::from(failure.code())
+        }
+    }
+}
+
+fn run(command: Command) -> Result<ExitCode, Failure> {
+    match command {
+        Command::Demo(args) => demo::command(&args),
+        Command::Serve(args) => serve::command(&args),
+        Command::Why(args) => why::command(&args),
+        Command::Status(args) => status::command(&args),
+        Command::Agent { args } => Ok(agent::main_with(&["agent"], args)),
+    }
+}

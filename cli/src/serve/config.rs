@@ -1,0 +1,200 @@
+//! The configuration file: its shape, and nothing else. `plan` checks it and puts environment and flags over it.
+//!
+//! Each key is documented here. Unknown keys are refused, so that a misspelt one is noticed.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+};
+
+use fleet::{
+    class::Class,
+    ids::Repo,
+    policy::{CONFIRM_AFTER_MS, FLEET_MAX_DEFAULT},
+};
+use serde::Deserialize;
+
+use crate::failure::Failure;
+
+/// The whole file.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct ConfigFile {
+    /// Name of this installation, in lower-case letters and digits: `production`, `dev`. Runners carry it in their names
+    /// (`sr-<stage>-…`), so two installations of one owner need two stages.
+    pub(crate) stage: String,
+    /// Where to listen, `address:port`. Flag `--listen`, environment `SELF_RUNNERS_LISTEN`.
+    pub(crate) listen: String,
+    /// How runners reach this daemon, without a trailing slash. `http://<listen>` if absent.
+    pub(crate) public_url: Option<String>,
+    /// Folder for everything that must survive a restart. Flag `--data`, environment `SELF_RUNNERS_DATA`.
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Most live runners of all classes together.
+    pub(crate) max: u32,
+    /// A label that a job must ask for, so that GitHub's own runners are left alone. Empty: none.
+    pub(crate) required_label: String,
+    /// Public repositories that are served all the same: anybody's pull request runs code on this machine.
+    pub(crate) public_allowed: BTreeSet<Repo>,
+    /// Ask GitHub once to run a job again whose runner died.
+    pub(crate) rerun_interrupted: bool,
+    /// Milliseconds between two sweeps: how late a lost webhook is noticed.
+    pub(crate) sweep_interval_ms: u64,
+    /// Milliseconds that a sweep's suspicion must hold before it is looked into.
+    pub(crate) confirm_after_ms: u64,
+    /// Milliseconds between two reports of an idle runner.
+    pub(crate) heartbeat_ms: u64,
+    /// How GitHub is reached.
+    pub(crate) github: GitHubSection,
+    /// What runs the runners.
+    pub(crate) engine: EngineSection,
+    /// The owners (organisations or users) that are served, by name.
+    pub(crate) owners: BTreeMap<String, OwnerSection>,
+    /// The kinds of runner, in the order in which ties are decided.
+    pub(crate) classes: Vec<Class>,
+}
+
+/// `[github]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct GitHubSection {
+    /// Base URL of the REST interface. For GitHub Enterprise Server `https://<host>/api/v3`.
+    pub(crate) api_url: String,
+    /// File with the token; `GITHUB_TOKEN` in the environment goes before it.
+    pub(crate) token_file: Option<PathBuf>,
+    /// File with the webhook's secrets, one a line, at most two (while one replaces the other);
+    /// `GITHUB_WEBHOOK_SECRET` in the environment goes before it.
+    pub(crate) webhook_secret_file: Option<PathBuf>,
+    /// URL at which the webhook points, to find it among an owner's. Without it failed webhooks are not asked for again;
+    /// the sweep finds their jobs all the same.
+    pub(crate) webhook_url: Option<String>,
+    /// Ask GitHub to deliver failed webhooks again. Needs a token that may read the hooks.
+    pub(crate) redeliver: bool,
+    /// Look up the open jobs of all repositories of an owner, not only of those that are named.
+    pub(crate) discover: bool,
+}
+
+/// `[engine]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub(crate) enum EngineSection {
+    /// Each runner is a process group of this machine, in a fresh folder of its own.
+    Process {
+        /// Folder of the unpacked runner program: the one with `run.sh`. Each runner is given a copy.
+        runner_dir: PathBuf,
+        /// Names of this daemon's environment variables that runners and their jobs are given.
+        #[serde(default)]
+        pass_env: Vec<String>,
+        /// Keep the logs of ended runners in the data folder.
+        #[serde(default)]
+        keep_logs: bool,
+        /// Milliseconds that a launch which a crash left half done may take to be repeated.
+        #[serde(default = "half_launch_wait_ms")]
+        half_launch_wait_ms: u64,
+    },
+}
+
+/// `[owners.<name>]`
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct OwnerSection {
+    /// Register runners with the organisation. Else with each repository.
+    pub(crate) organization: bool,
+    /// The repositories that are served (`name` or `owner/name`). All of the owner's if absent.
+    pub(crate) repositories: Option<Vec<String>>,
+}
+
+impl Default for ConfigFile {
+    fn default() -> Self {
+        Self {
+            stage: "dev".into(),
+            listen: "127.0.0.1:8080".into(),
+            public_url: None,
+            data_dir: None,
+            max: FLEET_MAX_DEFAULT,
+            required_label: "self-hosted".into(),
+            public_allowed: BTreeSet::new(),
+            rerun_interrupted: false,
+            sweep_interval_ms: SWEEP_INTERVAL_MS,
+            confirm_after_ms: CONFIRM_AFTER_MS,
+            heartbeat_ms: controller::settings::HEARTBEAT_MS,
+            github: GitHubSection::default(),
+            engine: EngineSection::Process {
+                runner_dir: PathBuf::new(),
+                pass_env: Vec::new(),
+                keep_logs: false,
+                half_launch_wait_ms: half_launch_wait_ms(),
+            },
+            owners: BTreeMap::new(),
+            classes: Vec::new(),
+        }
+    }
+}
+
+impl Default for GitHubSection {
+    fn default() -> Self {
+        Self {
+            api_url: "https://api.github.com".into(),
+            token_file: None,
+            webhook_secret_file: None,
+            webhook_url: None,
+            redeliver: true,
+            discover: true,
+        }
+    }
+}
+
+impl ConfigFile {
+    /// Reads a file.
+    pub(crate) fn read(path: &Path) -> Result<Self, Failure> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| Failure::usage(format!("cannot read the configuration {}: {error}", path.display())))?;
+        Self::parse(&text).map_err(|(line, what)| {
+            Failure::usage(format!("configuration {}, line {line}: {what}; correct it and start again", path.display()))
+        })
+    }
+
+    /// Reads a text; an error is its line and what is wrong there.
+    fn parse(text: &str) -> Result<Self, (usize, String)> {
+        toml::from_str(text).map_err(|error| {
+            let at = error.span().map_or(0, |span| span.start.min(text.len()));
+            let line = text.as_bytes()[..at].iter().filter(|byte| **byte == b'\n').count() + 1;
+            (line, error.message().to_owned())
+        })
+    }
+}
+
+fn half_launch_wait_ms() -> u64 {
+    u64::try_from(local::process::UNBORN_GRACE.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Milliseconds between two sweeps: with webhooks working it has little to do.
+const SWEEP_INTERVAL_MS: u64 = 60_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_small_file_is_enough() {
+        let text = "[engine]\nkind = \"process\"\nrunner_dir = \"/opt/runner\"\n[owners.Acme]\n\
+                    [[classes]]\nname = \"small\"\nlabels = [\"self-hosted\", \"Linux\"]\n";
+        let config = ConfigFile::parse(text).unwrap();
+        assert_eq!((config.max, config.classes.len(), config.owners.len()), (6, 1, 1));
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_with_its_line() {
+        let cases = [
+            ("stage = \"a\"\nmaximum = 3\n", 2, "maximum"),
+            ("[github]\ntoken = \"x\"\n", 2, "token"),
+            ("[engine]\nkind = \"process\"\nrunner_dir = \"/r\"\nimage = \"x\"\n", 1, "image"),
+            ("[owners.acme]\n\nrepos = []\n", 3, "repos"),
+            ("[[classes]]\nname = \"a\"\nlabel = []\n", 3, "label"),
+            ("[engine]\nkind = \"docker\"\n", 1, "docker"),
+        ];
+        for (text, line, word) in cases {
+            let (at, what) = ConfigFile::parse(text).unwrap_err();
+            assert!(what.contains(word) && at >= line, "{at}: {what}");
+        }
+    }
+}

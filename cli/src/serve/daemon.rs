@@ -1,0 +1,165 @@
+//! The running daemon: its tasks, how it begins and how it ends.
+//!
+//! It ends as if it crashed, only politely: no new launches, requests in hand answered, the store closed. Runners go on
+//! and are found again at the next start.
+
+use std::{
+    future::IntoFuture as _,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use controller::{
+    ports::{Inbox, Ports, Store},
+    service::Controller,
+    settings::Settings,
+    token::ClaimKeys,
+};
+use fleet::event::Event;
+use tokio::{
+    net::TcpListener,
+    signal::unix::{Signal, SignalKind, signal},
+    sync::{Notify, mpsc, oneshot},
+    task::{JoinError, JoinSet},
+};
+use tracing::{info, warn};
+
+use super::{
+    clock::WallClock,
+    engine_words,
+    front::{self, Front},
+    letters::Letters,
+    notices::LogNotifier,
+    parts::Parts,
+    plan::Plan,
+};
+use crate::{failure::Failure, terminal};
+
+/// Runs until a signal asks it to end.
+pub(crate) async fn run(plan: Plan) -> Result<(), Failure> {
+    let mut signals = Signals::listen()?;
+    let claim_key = plan.claim_key()?;
+    let parts = Parts::open(&plan).await?;
+    let listener = bind(plan.listen).await?;
+    let address = listener.local_addr().map_err(|error| Failure::failed(format!("cannot listen: {error}")))?;
+    let url = plan.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
+    let controller = Arc::new(Controller::new(
+        Ports {
+            github: parts.github.clone(),
+            compute: parts.compute.clone(),
+            store: parts.store.clone(),
+            notifier: Arc::new(LogNotifier),
+            clock: Arc::new(WallClock),
+        },
+        plan.policy.clone(),
+        settings(&plan, url),
+        ClaimKeys::new(&plan.policy.stage, vec![claim_key]),
+        &format!("serve-{}-{:x}", std::process::id(), fastrand::u64(..)),
+    ));
+    let front = face(&plan, &parts, controller.clone());
+    let mut tasks = begin(&plan, parts.words, &front, controller);
+    let (end_server, server_ends) = oneshot::channel::<()>();
+    let server = axum::serve(listener, front::router(front.clone())).with_graceful_shutdown(async {
+        // Also when the other half is dropped: then the daemon is ending too.
+        let _asked = server_ends.await;
+    });
+    let mut server = tokio::spawn(server.into_future());
+    info!(stage = plan.policy.stage, %address, max = plan.policy.max, "serving");
+    terminal::say(&format!("listening on http://{address}"));
+    let result = tokio::select! {
+        name = signals.next() => {
+            info!(signal = name, "ending: no new launches; running jobs go on and are adopted at the next start");
+            Ok(())
+        }
+        Some(ended) = tasks.join_next() => Err(fallen(ended)),
+        ended = &mut server => Err(Failure::failed(format!("the HTTP server ended: {ended:?}; start again"))),
+    };
+    front.ending.store(true, Ordering::Relaxed);
+    tasks.shutdown().await;
+    drop(end_server);
+    if !server.is_finished() && tokio::time::timeout(ENDING, &mut server).await.is_err() {
+        warn!("requests that took too long were cut off; their senders come again");
+    }
+    parts.store.close().await;
+    result
+}
+
+fn settings(plan: &Plan, url: String) -> Settings {
+    Settings {
+        url,
+        heartbeat_ms: plan.file.heartbeat_ms,
+        redeliver: plan.file.github.redeliver && plan.file.github.webhook_url.is_some(),
+        discover: plan.file.github.discover,
+        ..Settings::default()
+    }
+}
+
+fn face(plan: &Plan, parts: &Parts, controller: Arc<Controller>) -> Arc<Front> {
+    let inbox: Arc<dyn Inbox> = parts.store.clone();
+    let store: Arc<dyn Store> = parts.store.clone();
+    Arc::new(Front {
+        controller,
+        inbox,
+        store,
+        arrived: Arc::new(Notify::new()),
+        webhook_secrets: plan.secrets.webhook.clone(),
+        ending: AtomicBool::new(false),
+    })
+}
+
+fn begin(plan: &Plan, words: mpsc::Receiver<Event>, front: &Front, controller: Arc<Controller>) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
+    tasks.spawn(controller.clone().run_executor());
+    let letters =
+        Letters { controller: controller.clone(), inbox: front.inbox.clone(), arrived: front.arrived.clone() };
+    tasks.spawn(letters.work());
+    tasks.spawn(engine_words::listen(words, controller.clone()));
+    tasks.spawn(controller.run_sweeper(Duration::from_millis(plan.file.sweep_interval_ms)));
+    tasks
+}
+
+async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address).await.map_err(|error| match error.kind() {
+        std::io::ErrorKind::AddrInUse => Failure::failed(format!(
+            "{address} is taken by another program: stop it, or choose another with `--listen ADDRESS:PORT`"
+        )),
+        _other => {
+            Failure::failed(format!("cannot listen on {address}: {error}; choose another with `--listen ADDRESS:PORT`"))
+        }
+    })
+}
+
+/// The tasks run for ever, so one that ended has panicked.
+fn fallen(ended: Result<(), JoinError>) -> Failure {
+    let what = ended.err().map_or_else(|| "it ended".to_owned(), |error| error.to_string());
+    Failure::failed(format!(
+        "a part of the daemon broke down ({what}); nothing is lost: start it again and report this"
+    ))
+}
+
+/// The signals that ask the daemon to end.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Self, Failure> {
+        let open = |kind| signal(kind).map_err(|error| Failure::failed(format!("cannot listen for signals: {error}")));
+        Ok(Self { terminate: open(SignalKind::terminate())?, interrupt: open(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}
+
+/// How long requests in hand may take when the daemon ends.
+const ENDING: Duration = Duration::from_secs(5);

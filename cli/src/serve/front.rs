@@ -1,0 +1,111 @@
+//! The daemon's HTTP face: hello, health, webhooks, agents. Routes and shared state only.
+
+mod agents;
+mod webhook;
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use axum::{
+    Json, Router,
+    extract::{DefaultBodyLimit, State},
+    http::StatusCode,
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use controller::{
+    ports::{Inbox, Secret, Store},
+    service::Controller,
+};
+use fleet::wire::{CLAIM_PATH, REPORT_PATH};
+use serde_json::{Value, json};
+use tokio::sync::Notify;
+
+/// What the routes share.
+pub(crate) struct Front {
+    /// Decides.
+    pub(crate) controller: Arc<Controller>,
+    /// Where webhooks go before they are answered.
+    pub(crate) inbox: Arc<dyn Inbox>,
+    /// Asked by `/readyz` only.
+    pub(crate) store: Arc<dyn Store>,
+    /// Tells the worker that something was appended.
+    pub(crate) arrived: Arc<Notify>,
+    /// The webhook's secrets.
+    pub(crate) webhook_secrets: Vec<Secret>,
+    /// Set when the daemon is asked to end.
+    pub(crate) ending: AtomicBool,
+}
+
+/// The routes.
+pub(crate) fn router(front: Arc<Front>) -> Router {
+    Router::new()
+        .route("/", get(hello))
+        .route("/healthz", get(healthy))
+        .route("/readyz", get(ready))
+        .route("/webhook", post(webhook::receive).layer(DefaultBodyLimit::max(WEBHOOK_BYTES_MAX)))
+        .route(CLAIM_PATH, post(agents::claim))
+        .route(REPORT_PATH, post(agents::report))
+        .layer(DefaultBodyLimit::max(AGENT_BYTES_MAX))
+        .fallback(unknown)
+        .method_not_allowed_fallback(wrong_method)
+        .with_state(front)
+}
+
+/// A JSON object as answer.
+fn answer(status: StatusCode, body: Value) -> Response {
+    (status, Json(body)).into_response()
+}
+
+/// An error as answer: what is wrong, in words.
+fn refuse(status: StatusCode, why: &str) -> Response {
+    answer(status, json!({ "error": why }))
+}
+
+/// 503: the other side keeps it and comes again.
+fn unavailable(why: &str) -> Response {
+    let mut response = refuse(StatusCode::SERVICE_UNAVAILABLE, why);
+    response.headers_mut().insert("retry-after", axum::http::HeaderValue::from_static(RETRY_AFTER_S));
+    response
+}
+
+#[expect(clippy::unused_async, reason = "a route's function must be async")]
+async fn hello() -> Response {
+    answer(StatusCode::OK, json!({ "name": "self-runners", "version": env!("CARGO_PKG_VERSION") }))
+}
+
+#[expect(clippy::unused_async, reason = "a route's function must be async")]
+async fn healthy() -> Response {
+    answer(StatusCode::OK, json!({ "status": "alive" }))
+}
+
+async fn ready(State(front): State<Arc<Front>>) -> Response {
+    if front.ending.load(Ordering::Relaxed) {
+        return unavailable("the daemon is ending");
+    }
+    match front.store.next_due_ms().await {
+        Ok(_) => answer(StatusCode::OK, json!({ "status": "ready" })),
+        Err(error) => unavailable(&error.message),
+    }
+}
+
+#[expect(clippy::unused_async, reason = "a route's function must be async")]
+async fn unknown() -> Response {
+    refuse(StatusCode::NOT_FOUND, "no such path; there are /, /healthz, /readyz, /webhook and /agent/v1/*")
+}
+
+#[expect(clippy::unused_async, reason = "a route's function must be async")]
+async fn wrong_method() -> Response {
+    refuse(StatusCode::METHOD_NOT_ALLOWED, "wrong method: POST to /webhook and /agent/v1/*, GET the others")
+}
+
+/// GitHub's own limit of a delivery.
+const WEBHOOK_BYTES_MAX: usize = 25 * 1_024 * 1_024;
+
+/// An agent's requests are some hundred bytes.
+const AGENT_BYTES_MAX: usize = 64 * 1_024;
+
+/// Seconds after which it may work again.
+const RETRY_AFTER_S: &str = "1";

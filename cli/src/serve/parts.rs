@@ -1,0 +1,69 @@
+//! The adapters of a daemon: store, engine, GitHub. Each failure is told with what to do next.
+
+use std::{sync::Arc, time::Duration};
+
+use controller::ports::{Compute, GitHub, PortError};
+use fleet::event::Event;
+use local::{
+    process::{ProcessEngine, ProcessSettings},
+    sqlite::SqliteStore,
+};
+use tokio::sync::mpsc;
+
+use super::{clock::WallClock, config::EngineSection, plan::Plan};
+use crate::failure::Failure;
+
+/// The adapters.
+pub(crate) struct Parts {
+    /// The SQLite file.
+    pub(crate) store: Arc<SqliteStore>,
+    /// The engine.
+    pub(crate) compute: Arc<dyn Compute>,
+    /// GitHub.
+    pub(crate) github: Arc<dyn GitHub>,
+    /// What the engine says of its machines.
+    pub(crate) words: mpsc::Receiver<Event>,
+}
+
+impl Parts {
+    /// Opens all of them.
+    pub(crate) async fn open(plan: &Plan) -> Result<Self, Failure> {
+        // The store first: it is what keeps a second daemon out.
+        let store = Arc::new(SqliteStore::open(plan.store_path()).await.map_err(told)?);
+        let (speak, words) = mpsc::channel(WORDS_MAX);
+        let compute = engine(plan, speak).await?;
+        Ok(Self { store, compute, github: github(plan)?, words })
+    }
+}
+
+async fn engine(plan: &Plan, words: mpsc::Sender<Event>) -> Result<Arc<dyn Compute>, Failure> {
+    let program =
+        std::env::current_exe().map_err(|error| Failure::failed(format!("cannot find this program: {error}")))?;
+    let EngineSection::Process { pass_env, keep_logs, half_launch_wait_ms, .. } = &plan.file.engine;
+    let settings = ProcessSettings {
+        pass_env: pass_env.clone(),
+        keep: *keep_logs,
+        unborn_grace: Duration::from_millis(*half_launch_wait_ms),
+        ..ProcessSettings::new(&plan.data_dir, program, &plan.runner_dir)
+    };
+    Ok(Arc::new(ProcessEngine::start(settings, words).await.map_err(told)?))
+}
+
+fn github(plan: &Plan) -> Result<Arc<dyn GitHub>, Failure> {
+    let section = &plan.file.github;
+    let settings = github::Settings {
+        base_url: section.api_url.clone(),
+        hook_url: section.webhook_url.clone(),
+        ..github::Settings::default()
+    };
+    let token = Arc::new(github::StaticToken::new(plan.secrets.github_token.expose()));
+    let client = github::Client::new(settings, token, Arc::new(WallClock)).map_err(told)?;
+    Ok(Arc::new(client))
+}
+
+fn told(error: PortError) -> Failure {
+    Failure::failed(error.message)
+}
+
+/// Words of the engine that wait to be handled; it waits then, too.
+const WORDS_MAX: usize = 256;
