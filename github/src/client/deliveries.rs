@@ -93,7 +93,7 @@ impl Client {
             return none(format!("which webhook of {scope} is ours is not known: give its URL or its id"));
         };
         let ask = Ask::scope(contract::LIST_HOOKS.of(scope), scope);
-        let hooks = self.transport.list(&ask, None, HOOK_PAGES_MAX, hook).await?.as_far_as_read(&ask);
+        let hooks = self.transport.list(&ask, None, HOOK_PAGES_MAX, hook).await?.read_so_far(&ask);
         let Some((id, _)) = hooks.into_iter().find(|(_, given)| given.as_deref().is_some_and(|given| same(given, url)))
         else {
             return none(format!("no webhook of {scope} points at {url}: create it, or give its id"));

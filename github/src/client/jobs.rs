@@ -47,7 +47,7 @@ impl Client {
         for status in OPEN_RUNS {
             let ask = Ask::repo(&contract::LIST_RUNS, repo).with("status", status).with("exclude_pull_requests", true);
             let listing = self.transport.list(&ask, Some("workflow_runs"), RUN_PAGES_MAX, run).await?;
-            runs.extend(listing.as_far_as_read(&ask));
+            runs.extend(listing.read_so_far(&ask));
         }
         let mut jobs = BTreeMap::new();
         for (run, public) in runs {
@@ -67,7 +67,7 @@ impl Client {
         let Some(listing) = found(self.transport.list(&ask, Some("jobs"), JOB_PAGES_MAX, read).await)? else {
             return Ok(Vec::new());
         };
-        Ok(listing.as_far_as_read(&ask).into_iter().flatten().filter(is_open).collect())
+        Ok(listing.read_so_far(&ask).into_iter().flatten().filter(is_open).collect())
     }
 
     /// Runs a job again, with those that depend on it.
@@ -97,7 +97,7 @@ impl Client {
 
     async fn repositories_of(&self, ask: &Ask<'_>) -> PortResult<Vec<Repo>> {
         let listing = self.transport.list(ask, None, REPO_PAGES_MAX, live_repository).await?;
-        Ok(listing.as_far_as_read(ask).into_iter().flatten().collect())
+        Ok(listing.read_so_far(ask).into_iter().flatten().collect())
     }
 }
 

@@ -33,7 +33,7 @@ impl<T> Listing<T> {
     }
 
     /// The items, and a line in the log if there are more.
-    pub(super) fn as_far_as_read(self, ask: &Ask<'_>) -> Vec<T> {
+    pub(super) fn read_so_far(self, ask: &Ask<'_>) -> Vec<T> {
         if !self.whole {
             tracing::warn!(operation = ask.call.operation, items = self.items.len(), "a list is longer than is read");
         }

@@ -35,6 +35,10 @@ pub(super) fn refusal(call: &Call, status: u16, headers: &HeaderMap, body: &[u8]
     match status {
         401 => error(ErrorKind::Denied, call, status, &words, "the token is wrong or has expired: give a new one"),
         403 => error(ErrorKind::Denied, call, status, &words, &format!("the token needs {}", call.needs)),
+        // A 404 of some proxy's, while GitHub is away, must not end jobs and runners as "gone".
+        404 if words.is_empty() => {
+            error(ErrorKind::Retry, call, status, &words, "not in GitHub's words, so that it proves nothing")
+        }
         404 => {
             let advice = format!("it does not exist, or the token may not see it: it needs {}", call.needs);
             error(ErrorKind::NotFound, call, status, &words, &advice)
@@ -44,7 +48,7 @@ pub(super) fn refusal(call: &Call, status: u16, headers: &HeaderMap, body: &[u8]
             error(ErrorKind::Conflict, call, status, &words, "it exists already")
         }
         422 => error(call.unprocessable, call, status, &words, "GitHub will not do it as things are"),
-        300..400 => error(ErrorKind::NotFound, call, status, &words, "it was renamed or moved: use its new name"),
+        300..400 => error(ErrorKind::Invalid, call, status, &words, "it was renamed or moved: use its new name"),
         408 | 500.. => error(ErrorKind::Retry, call, status, &words, "GitHub has trouble: try again later"),
         // A success of another kind than the documented one: what was done is not known.
         200..300 => error(ErrorKind::Retry, call, status, &words, "an answer that is not in GitHub's description"),

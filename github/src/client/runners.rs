@@ -81,7 +81,7 @@ impl Client {
         let ask = Ask::scope(&contract::LIST_GROUPS, scope);
         let read = |group: &Fields<'_>| Ok((group.number("id")?, group.text("name")?.to_owned()));
         let groups = self.transport.list(&ask, Some("runner_groups"), GROUP_PAGES_MAX, read).await?;
-        let groups = groups.as_far_as_read(&ask);
+        let groups = groups.read_so_far(&ask);
         let id = groups.iter().find(|(_, given)| given.eq_ignore_ascii_case(name)).map(|(id, _)| *id);
         let id = id.ok_or_else(|| {
             let message =

@@ -1,7 +1,7 @@
 //! Sending: the token, the headers, the time limit, the size limit, the ETag; and 401 → the token is read again, once.
 //!
-//! Nothing is repeated here for any other reason. A POST is never repeated after an unknown result: `generate-jitconfig`
-//! would register twice. The caller has the budget and the backoff.
+//! Nothing is repeated here for any other reason. A POST is never repeated after an unknown result:
+//! `generate-jitconfig` would register twice. The caller has the budget and the backoff.
 
 use std::{
     fmt,
