@@ -1,5 +1,6 @@
 //! sim
 
+pub mod http;
 pub mod hub;
 pub mod standin;
 pub mod workflow;

@@ -1,7 +1,7 @@
 //! What happens by itself as time passes.
 //!
-//! A timer is only a reason to look: when it fires, the state decides whether something is to be done. So nothing has to
-//! be taken back when a runner connects or a job ends.
+//! A timer is only a reason to look: when it fires, the state decides whether something is to be done. So nothing has
+//! to be taken back when a runner connects or a job ends.
 
 use fleet::ids::{JobId, RegistrationId};
 use fleet::job::Conclusion;

@@ -117,6 +117,12 @@ impl Hub {
         Ok(())
     }
 
+    /// The call before was answered with 304: it costs nothing (docs.github.com, "Best practices for using the REST
+    /// API", conditional requests).
+    pub fn not_modified(&mut self) {
+        self.windows.requests = self.windows.requests.saturating_sub(1);
+    }
+
     fn primary_refusal(&mut self, now_ms: u64) -> RestError {
         let rate = self.rate(now_ms);
         RestError {

@@ -71,4 +71,9 @@ impl Hub {
     pub fn record_of(&self, id: u64) -> Option<&HookRecord> {
         self.records.get(&id)
     }
+
+    /// What is kept of all deliveries, oldest first.
+    pub fn kept_deliveries(&self) -> impl Iterator<Item = &HookRecord> {
+        self.records.values()
+    }
 }

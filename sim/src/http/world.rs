@@ -1,0 +1,150 @@
+//! The shared state: the hub and what only its face knows, under one lock, and a signal that something changed.
+//!
+//! Nothing awaits while it holds the lock.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use fleet::ids::{JobId, RegistrationId};
+use tokio::sync::watch;
+
+use super::Options;
+use super::flows::Flow;
+use crate::hub::Hub;
+use crate::hub::model::Note;
+use crate::standin::wire::{CompleteRequest, LogLine};
+use crate::workflow::spec::{JobSpec, NeedResult};
+
+/// Notes kept for the timeline; older ones go first.
+const NOTES_MAX: usize = 100_000;
+
+/// Now, milliseconds since 1970.
+pub fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// What a job executes.
+#[derive(Debug, Clone)]
+pub struct Work {
+    /// Its steps.
+    pub spec: JobSpec,
+    /// `needs.*`.
+    pub needs: BTreeMap<String, NeedResult>,
+}
+
+/// What only the face knows of a job.
+#[derive(Debug, Default)]
+pub(super) struct Paper {
+    pub(super) work: Option<Work>,
+    /// The last lines of its log.
+    pub(super) log: VecDeque<LogLine>,
+    /// Number of the next line: a repeated batch is seen as such.
+    pub(super) next_line: u64,
+    pub(super) completed: Option<CompleteRequest>,
+}
+
+/// Where webhooks go.
+#[derive(Debug, Clone)]
+pub(super) struct Hook {
+    pub(super) url: String,
+    pub(super) created_ms: u64,
+}
+
+/// The hub, and what only its face knows.
+#[derive(Debug)]
+pub(super) struct World {
+    pub(super) hub: Hub,
+    pub(super) rng: fastrand::Rng,
+    pub(super) papers: BTreeMap<JobId, Paper>,
+    pub(super) flows: Vec<Flow>,
+    /// The bearer keys of the registrations.
+    pub(super) keys: BTreeMap<RegistrationId, String>,
+    pub(super) sessions: BTreeMap<RegistrationId, String>,
+    /// Installation tokens and when they expire, milliseconds.
+    pub(super) minted: BTreeMap<String, u64>,
+    pub(super) hook: Option<Hook>,
+    /// Runner versions are refused (426).
+    pub(super) deprecated: bool,
+    pub(super) notes: VecDeque<(u64, Note)>,
+}
+
+impl World {
+    pub(super) fn new(hub: Hub, options: &Options) -> Self {
+        let mut hub = hub;
+        let rng = fastrand::Rng::with_seed(hub.rng.u64(..));
+        let hook = options.webhook_url.clone().map(|url| Hook { url, created_ms: now_ms() });
+        Self {
+            hub,
+            rng,
+            papers: BTreeMap::new(),
+            flows: Vec::new(),
+            keys: BTreeMap::new(),
+            sessions: BTreeMap::new(),
+            minted: BTreeMap::new(),
+            hook,
+            deprecated: false,
+            notes: VecDeque::new(),
+        }
+    }
+
+    /// Lets time pass; whether anything happened since the last call.
+    pub(super) fn settle(&mut self, now_ms: u64) -> bool {
+        self.hub.tick(now_ms);
+        let began = self.advance_flows(now_ms);
+        if began {
+            self.hub.tick(now_ms);
+        }
+        let notes = self.hub.take_notes();
+        let happened = began || !notes.is_empty();
+        self.notes.extend(notes);
+        while self.notes.len() > NOTES_MAX {
+            self.notes.pop_front();
+        }
+        happened
+    }
+}
+
+/// What all requests and tasks share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    world: Mutex<World>,
+    changes: watch::Sender<u64>,
+    pub(super) options: Options,
+    pub(super) url: String,
+}
+
+impl Shared {
+    pub(super) fn new(world: World, options: Options, url: String) -> Self {
+        Self { world: Mutex::new(world), changes: watch::Sender::new(0), options, url }
+    }
+
+    /// Looks at the world. What changed is announced by [`Shared::act`], not by this.
+    pub(super) fn lock(&self) -> MutexGuard<'_, World> {
+        self.world.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does something with the world at this time, and wakes whoever waits if that changed something.
+    pub(super) fn act<T>(&self, work: impl FnOnce(&mut World, u64) -> T) -> T {
+        let mut world = self.lock();
+        let now_ms = now_ms();
+        let result = work(&mut world, now_ms);
+        let happened = world.settle(now_ms);
+        drop(world);
+        if happened {
+            self.wake();
+        }
+        result
+    }
+
+    /// Wakes whoever waits for a change.
+    pub(super) fn wake(&self) {
+        self.changes.send_modify(|count| *count += 1);
+    }
+
+    /// Changes from now on.
+    pub(super) fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+}
