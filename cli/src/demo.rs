@@ -120,7 +120,9 @@ async fn watch(args: &DemoArgs, play: &mut Play, workflows: Vec<Workflow>) -> Re
 
 fn conclude(args: &DemoArgs, play: &Play, summary: &Summary) {
     if args.json {
-        terminal::say(&json!({ "summary": summary, "jobs": play.watch.lives, "seed": args.seed }).to_string());
+        let kept = args.keep.then(|| play.site.dir().to_string_lossy().into_owned());
+        let object = json!({ "summary": summary, "jobs": play.watch.lives, "seed": args.seed, "kept": kept });
+        terminal::say(&object.to_string());
         return;
     }
     terminal::say("\nMilliseconds since the beginning, job by job:");

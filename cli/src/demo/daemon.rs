@@ -61,6 +61,18 @@ impl Daemon {
         Err(Failure::failed(format!("the daemon does not serve: {}", last_line(site))))
     }
 
+    /// Starts it and kills it after a moment, wherever it is in its start.
+    ///
+    /// # Errors
+    /// It cannot be started at all.
+    pub async fn start_and_kill(site: &Site, after: Duration) -> Result<(), Failure> {
+        let mut child = spawn(site)?;
+        sleep(after).await;
+        // It may have ended by itself; either way it is gone then.
+        let _gone = child.kill().await;
+        Ok(())
+    }
+
     /// Its process number.
     pub fn pid(&self) -> Option<u32> {
         self.child.id()
@@ -92,6 +104,11 @@ impl Daemon {
     pub fn has_ended(&mut self) -> bool {
         !matches!(self.child.try_wait(), Ok(None))
     }
+}
+
+fn spawn(site: &Site) -> Result<Child, Failure> {
+    let program = site.settings.program.display();
+    command(site)?.spawn().map_err(|error| Failure::failed(format!("cannot start {program}: {error}")))
 }
 
 fn command(site: &Site) -> Result<Command, Failure> {

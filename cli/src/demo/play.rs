@@ -109,7 +109,7 @@ impl Play {
         }
         match self.chaos.due(self.watch.since(now_ms)) {
             Blow::Nothing => {}
-            Blow::Daemon { pause_ms } => self.kill_daemon(screen, pause_ms).await?,
+            Blow::Daemon { pause_ms, again_ms } => self.kill_daemon(screen, pause_ms, again_ms).await?,
             Blow::Runner => {
                 if let Some(folder) = self.chaos.kill_runner(&self.site, &sight) {
                     screen.remark(self.watch.since(now_ms), &format!("killed the waiting runner {folder}"));
@@ -135,15 +135,33 @@ impl Play {
         Headline { now_ms: self.watch.since(now_ms), runners: self.watch.live, max: self.settings.max, remark }
     }
 
-    async fn kill_daemon(&mut self, screen: &mut Screen, pause_ms: u64) -> Result<(), Failure> {
+    async fn kill_daemon(&mut self, screen: &mut Screen, pause_ms: u64, again_ms: Option<u64>) -> Result<(), Failure> {
         if let Some(daemon) = self.daemon.take() {
             daemon.kill().await;
         }
-        let text = format!("killed the daemon; it starts again in {pause_ms} ms");
+        let again =
+            again_ms.map_or_else(String::new, |ms| format!(", is killed {ms} ms into that and starts once more"));
+        let text = format!("killed the daemon; it starts again in {pause_ms} ms{again}");
         screen.remark(self.watch.since(now_ms()), &text);
         sleep(Duration::from_millis(pause_ms)).await;
+        if let Some(ms) = again_ms {
+            Daemon::start_and_kill(&self.site, Duration::from_millis(ms)).await?;
+        }
         self.daemon = Some(Daemon::start(&self.site).await?);
         Ok(())
+    }
+
+    /// Ends the daemon as a person would, and starts it again; whether it ended well.
+    ///
+    /// # Errors
+    /// It cannot be started again.
+    pub async fn restart_daemon(&mut self) -> Result<bool, Failure> {
+        let ended = match self.daemon.take() {
+            Some(daemon) => daemon.end().await,
+            None => None,
+        };
+        self.daemon = Some(Daemon::start(&self.site).await?);
+        Ok(ended.is_some_and(|status| status.success()))
     }
 
     /// Whether nothing has moved for so long that it never will.

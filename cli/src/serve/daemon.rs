@@ -123,13 +123,13 @@ fn begin(plan: &Plan, words: mpsc::Receiver<Event>, front: &Front, controller: A
 }
 
 async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
-    TcpListener::bind(address).await.map_err(|error| match error.kind() {
-        std::io::ErrorKind::AddrInUse => Failure::failed(format!(
-            "{address} is taken by another program: stop it, or choose another with `--listen ADDRESS:PORT`"
-        )),
-        _other => {
-            Failure::failed(format!("cannot listen on {address}: {error}; choose another with `--listen ADDRESS:PORT`"))
-        }
+    TcpListener::bind(address).await.map_err(|error| {
+        let other = "choose another with `--listen ADDRESS:PORT`";
+        Failure::failed(if error.kind() == std::io::ErrorKind::AddrInUse {
+            format!("{address} is taken by another program: stop it, or {other}")
+        } else {
+            format!("cannot listen on {address}: {error}; {other}")
+        })
     })
 }
 

@@ -71,12 +71,10 @@ fn unavailable(why: &str) -> Response {
     response
 }
 
-#[expect(clippy::unused_async, reason = "a route's function must be async")]
 async fn hello() -> Response {
     answer(StatusCode::OK, json!({ "name": "self-runners", "version": env!("CARGO_PKG_VERSION") }))
 }
 
-#[expect(clippy::unused_async, reason = "a route's function must be async")]
 async fn healthy() -> Response {
     answer(StatusCode::OK, json!({ "status": "alive" }))
 }
@@ -91,12 +89,10 @@ async fn ready(State(front): State<Arc<Front>>) -> Response {
     }
 }
 
-#[expect(clippy::unused_async, reason = "a route's function must be async")]
 async fn unknown() -> Response {
     refuse(StatusCode::NOT_FOUND, "no such path; there are /, /healthz, /readyz, /webhook and /agent/v1/*")
 }
 
-#[expect(clippy::unused_async, reason = "a route's function must be async")]
 async fn wrong_method() -> Response {
     refuse(StatusCode::METHOD_NOT_ALLOWED, "wrong method: POST to /webhook and /agent/v1/*, GET the others")
 }

@@ -2,7 +2,10 @@
 //!
 //! Nothing here waits for a fixed time: tests wait for what they want to see, with a deadline.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod bench;
 mod daemon;
+mod demo;
 mod intake;
 mod usage;
