@@ -153,9 +153,13 @@ impl Guard {
         for entry in fs::read_dir(root).unwrap().flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
             let Ok(text) = fs::read_to_string(entry.path().join("started")) else { continue };
+            // The engine itself writes there when it closes a folder: then no agent begins any more.
+            if text == "fenced" {
+                continue;
+            }
             let first = self.began.entry(name.clone()).or_insert_with(|| text.clone());
             if *first != text {
-                return Err(format!("two agents began in {name}"));
+                return Err(format!("two agents began in {name}: first {first:?}, then {text:?}"));
             }
         }
         Ok(())
