@@ -45,7 +45,7 @@ pub(crate) struct ServeArgs {
 /// Runs the daemon until it is asked to end.
 pub(crate) fn command(args: &ServeArgs) -> Result<ExitCode, Failure> {
     let plan = plan::Plan::make(args)?;
-    log::begin(args.log);
+    log::begin(args.log)?;
     plan.make_data_dir()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(WORKERS)
