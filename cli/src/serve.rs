@@ -46,6 +46,7 @@ pub(crate) struct ServeArgs {
 pub(crate) fn command(args: &ServeArgs) -> Result<ExitCode, Failure> {
     let plan = plan::Plan::make(args)?;
     log::begin(args.log)?;
+    hide_environment();
     plan.make_data_dir()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(WORKERS)
@@ -54,6 +55,13 @@ pub(crate) fn command(args: &ServeArgs) -> Result<ExitCode, Failure> {
         .map_err(|error| Failure::failed(format!("cannot start threads: {error}")))?;
     runtime.block_on(daemon::run(plan))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Jobs run as the same user as the daemon: they must not read its environment, where the token may be.
+fn hide_environment() {
+    if let Err(error) = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable) {
+        tracing::warn!(%error, "jobs of the same user can read this daemon's environment: give the token in a file");
+    }
 }
 
 /// The data folder that a configuration names.
