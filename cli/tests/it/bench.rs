@@ -11,6 +11,7 @@ use std::{
 
 use controller::ports::Secret;
 use rustix::process::{Pid, Signal, kill_process};
+use self_runners::demo::processes;
 use tempfile::TempDir;
 
 /// The webhook's secret of all tests.
@@ -109,6 +110,18 @@ impl Place {
     /// Runs a command that reads the daemon's store.
     pub(crate) fn ask(&self, args: &[&str]) -> Ran {
         ran(program().args(args).arg("--config").arg(self.config()).output().unwrap())
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        // A killed daemon's runners go on: that is their promise. Nobody adopts those of a test.
+        let dir = self.dir.path().canonicalize().unwrap();
+        until("the end of the runners", || {
+            let living = processes::below(&dir);
+            living.iter().for_each(processes::kill);
+            living.is_empty().then_some(())
+        });
     }
 }
 
