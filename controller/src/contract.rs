@@ -7,7 +7,9 @@
 //! |---|---|
 //! | [`store::all`], [`store::durable`] | [`crate::ports::Store`] |
 //! | [`inbox::all`], [`inbox::durable`] | [`crate::ports::Inbox`] |
+//! | [`engine::all`] | [`crate::ports::Compute`] |
 
+pub mod engine;
 pub mod facts;
 pub mod inbox;
 pub mod store;
