@@ -154,7 +154,8 @@ fn make_parent(own: &Path) -> Option<PathBuf> {
 /// Hands the controllers down to the tasks' groups; those that could be.
 fn enable(own: &Path, parent: &Path) -> Vec<&'static str> {
     let there = fs::read_to_string(own.join("cgroup.controllers")).unwrap_or_default();
-    let wanted: Vec<&str> = WANTED.into_iter().filter(|name| there.split_whitespace().any(|has| has == *name)).collect();
+    let wanted: Vec<&str> =
+        WANTED.into_iter().filter(|name| there.split_whitespace().any(|has| has == *name)).collect();
     if wanted.is_empty() {
         return Vec::new();
     }

@@ -217,6 +217,13 @@ impl Folder {
         self.text("started").is_ok_and(|text| text.as_deref() == Some(FENCED))
     }
 
+    /// Whether somebody holds the lock. Shared, so that two who look do not see each other; and only where an agent has
+    /// begun, as below.
+    pub(super) fn is_locked(&self) -> bool {
+        let Ok(lock) = File::open(self.path("lock")) else { return false };
+        matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock))
+    }
+
     /// Waits until nobody holds the lock. Blocks. Only where an agent has begun: the shared lock that it ends with would
     /// turn away one that is about to.
     pub(super) fn wait_unlocked(&self) -> io::Result<()> {

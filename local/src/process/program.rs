@@ -1,11 +1,7 @@
 //! A task's own copy of the runner program. The official runner writes its identity (`.runner`, `.credentials`) and its
 //! logs beside its program, so two runners in one folder would take each other's place.
 
-use std::{
-    fs,
-    io,
-    path::Path,
-};
+use std::{fs, io, path::Path};
 
 /// Files from this size on are shared by a hard link where that can be had: a runner release is several 100 MB, most of
 /// it in few large files, which nobody writes.

@@ -1,11 +1,6 @@
 //! Starts an agent: its environment, its limits, and which failures are definite.
 
-use std::{
-    fs::OpenOptions,
-    io,
-    os::unix::fs::OpenOptionsExt,
-    process::Stdio,
-};
+use std::{fs::OpenOptions, io, os::unix::fs::OpenOptionsExt, process::Stdio};
 
 use controller::ports::{ClaimEnv, ErrorKind, PortError, PortResult};
 use fleet::{effect::LaunchSpec, wire::env};

@@ -10,7 +10,7 @@ use rustix::{
     io::Errno,
     process::{Signal, pidfd_send_signal},
 };
-use tokio::{process::Child, sync::oneshot};
+use tokio::{process::Child, sync::oneshot, time::Instant};
 
 use super::{
     Inner, Watched, blocking, cgroup,
@@ -33,8 +33,7 @@ pub(super) async fn child(inner: Arc<Inner>, id: TaskId, mut child: Child) {
     let leader = child.id().map(u32::cast_signed);
     let status = child.wait().await;
     let dir = inner.folders.of(&id);
-    let is_late = status.as_ref().is_ok_and(|status| status.code() == Some(ALREADY_STARTED));
-    if is_late && dir.path("started").exists() {
+    if is_anothers(&dir, status.as_ref().ok()) {
         // This occurs when an earlier life of the daemon was killed right after its spawn: its agent was first.
         inner.watched(&id).set_agent(None);
         return adopted(inner, id).await;
@@ -43,21 +42,33 @@ pub(super) async fn child(inner: Arc<Inner>, id: TaskId, mut child: Child) {
     finish(&inner, &id, leader, why).await;
 }
 
+/// Whether the folder is in another agent's hands although ours has ended. If none has begun there, none will.
+fn is_anothers(dir: &Folder, status: Option<&ExitStatus>) -> bool {
+    if status.is_some_and(|status| status.code() == Some(ALREADY_STARTED)) {
+        return true;
+    }
+    if dir.path("started").exists() { dir.is_locked() } else { !dir.fence().unwrap_or(true) }
+}
+
 /// Waits for an agent of an earlier life.
 pub(super) async fn adopted(inner: Arc<Inner>, id: TaskId) {
     let dir = inner.folders.of(&id);
     let watched = inner.watched(&id);
+    let deadline = Instant::now() + inner.settings.unborn_grace;
+    let mut look = LOOK_FIRST;
     while !dir.path("started").exists() && !dir.path("ended").exists() {
-        let repeated = tokio::time::timeout(inner.settings.unborn_grace, watched.changed.notified()).await;
+        // An agent of that life may be just about to begin; nothing tells of it, so it is looked for.
+        let _ = tokio::time::timeout(look, watched.changed.notified()).await;
+        look = (look * 2).min(LOOK_MAX);
         let _gate = watched.gate.lock().await;
         if watched.agent().is_some() || !dir.is_open() || !Arc::ptr_eq(&watched, &inner.watched(&id)) {
             // Its launch was repeated meanwhile: that failed, or has a watch of its own.
             return;
         }
-        // This occurs when we were killed between folder and spawn, and the launch is not wanted any more. Who holds
-        // the lock without having begun is about to.
-        if repeated.is_err() && !dir.fence().unwrap_or(false) {
-            tokio::time::sleep(LOOK_FIRST).await;
+        if Instant::now() >= deadline {
+            // This occurs when we were killed between folder and spawn, and the launch is not wanted any more. Where
+            // the fence fails, somebody holds the lock and is about to begin.
+            let _ = dir.fence();
         }
     }
     if let Ok(Some(why)) = dir.text("ended") {
@@ -129,7 +140,8 @@ async fn report(inner: &Arc<Inner>, id: &TaskId, why: String) {
     let dir = inner.folders.of(id);
     match dir.read() {
         Ok(Some(task)) => {
-            let event = Event::Runner { runner: task.runner, input: RunnerInput::TaskGone { why: why.as_str().into() } };
+            let event =
+                Event::Runner { runner: task.runner, input: RunnerInput::TaskGone { why: why.as_str().into() } };
             if inner.events.send(event).await.is_err() {
                 // This occurs when the daemon is ending. The next life reports it.
                 return;

@@ -79,8 +79,7 @@ pub(super) struct State {
     pub(super) path: PathBuf,
     pub(super) conn: Connection,
     pub(super) tables: Tables,
-    /// Letters up to this one were handed out since the start.
-    pub(super) last_taken: i64,
+    pub(super) cursor: inbox::Cursor,
     /// Memory is ahead of the file: build it again before anything else.
     stale: bool,
 }
@@ -110,7 +109,7 @@ impl State {
         let held = file::hold(path)?;
         let conn = file::open(path)?;
         let tables = Tables { ledger: Ledger::new(true), beside: Beside::default() };
-        let mut state = Self { path: path.into(), conn, tables, last_taken: 0, stale: true };
+        let mut state = Self { path: path.into(), conn, tables, cursor: inbox::Cursor::default(), stale: true };
         state.refresh()?;
         // This occurs when a daemon was killed while it worked on effects: the file's lock proves that it is dead, so
         // nobody has to wait for the end of its leases.

@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod process;
+mod process_bench;
+mod process_crash;
 mod store;
 mod store_crash;
 mod store_file;

@@ -69,21 +69,41 @@ async fn the_store_on_disk_keeps_the_contract() {
 }
 
 #[tokio::test]
-async fn letters_come_oldest_first_and_again_if_their_taker_is_gone() {
+async fn letters_come_oldest_first() {
     let store = Files::new().make().await;
-    store.append(&[facts::queued(1), facts::queued(2), facts::queued(3)].concat()).await.unwrap();
-    // A taker that is cancelled before it is answered.
-    {
-        let mut taking = Box::pin(store.take(2));
-        assert!(futures_poll(taking.as_mut()).is_none());
+    store.append(&(1..=5).flat_map(facts::queued).collect::<Vec<_>>()).await.unwrap();
+    for expected in [vec![1, 2], vec![3, 4, 5], vec![]] {
+        let letters = store.take(expected.len()).await.unwrap();
+        assert_eq!(letters.iter().map(|letter| letter.receipt).collect::<Vec<u64>>(), expected);
     }
-    let letters = store.take(9).await.unwrap();
-    let receipts: Vec<u64> = letters.iter().map(|letter| letter.receipt).collect();
-    assert_eq!(receipts, [1, 2, 3]);
+}
+
+#[tokio::test]
+async fn letters_whose_taker_is_gone_come_again() {
+    let store = Files::new().make().await;
+    let mut receipts: Vec<u64> = Vec::new();
+    for round in 0..200 {
+        store.append(&[facts::queued(round), facts::queued(round + 1_000)].concat()).await.unwrap();
+        // A taker that is cancelled before, while or after the thread answers. It may also be answered at once.
+        let mut taking = Box::pin(store.take(1));
+        receipts.extend(poll_once(taking.as_mut()).into_iter().flat_map(Result::unwrap).map(|letter| letter.receipt));
+        (0..fastrand::u32(0..20_000)).for_each(|_| std::hint::spin_loop());
+        drop(taking);
+        let left = 2 * (round as usize + 1) - receipts.len();
+        let mut letters = Vec::new();
+        // A give-back of a taker whose answer was still on its way may come a moment later.
+        while letters.len() < left {
+            letters.extend(store.take(9).await.unwrap().into_iter().map(|letter| letter.receipt));
+        }
+        receipts.extend(letters);
+    }
+    assert!(store.take(9).await.unwrap().is_empty(), "a letter came twice");
+    receipts.sort_unstable();
+    assert_eq!(receipts, (1..=400).collect::<Vec<u64>>());
 }
 
 /// One poll, as `select!` would do before another branch wins.
-fn futures_poll<F: Future + Unpin>(mut future: F) -> Option<F::Output> {
+fn poll_once<F: Future + Unpin>(mut future: F) -> Option<F::Output> {
     let waker = std::task::Waker::noop();
     match std::pin::Pin::new(&mut future).poll(&mut std::task::Context::from_waker(waker)) {
         std::task::Poll::Ready(output) => Some(output),
