@@ -18,6 +18,9 @@ use crate::process_bench::{World, claim, settings, until};
 const DIR: &str = "TEST_ENGINE_DIR";
 const ROUNDS: u32 = 12;
 
+/// Turns of a spinning processor until the kill: some milliseconds.
+const MOMENT_MAX: u32 = 300_000;
+
 /// Begins a world in a life of its own and ends that life: its tasks stop being watched, its agents live on.
 fn in_an_earlier_life(dir: &Arc<tempfile::TempDir>, spec: &LaunchSpec) {
     let (dir, spec) = (dir.clone(), spec.clone());
@@ -173,9 +176,8 @@ async fn an_end_that_nobody_saw_is_reported() {
     assert_eq!(world.gone().await.0, "sr-dev-unseen");
 }
 
-/// Launches one after the other until it is killed.
+/// Launches one after the other until it is killed. Does nothing unless the test below runs it as its child.
 #[tokio::test]
-#[ignore = "the child of the test below"]
 async fn child_that_launches() {
     let Ok(dir) = std::env::var(DIR) else { return };
     let (sender, _events) = mpsc::channel(16);
@@ -190,13 +192,13 @@ async fn a_launch_that_a_kill_cut_off_begins_once() {
     for _ in 0..ROUNDS {
         let dir = new_dir();
         let mut daemon = Command::new(std::env::current_exe().unwrap());
-        daemon.args(["--exact", "process_crash::child_that_launches", "--ignored"]);
+        daemon.args(["--exact", "process_crash::child_that_launches"]);
         let mut daemon = daemon.env(DIR, dir.path()).stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
         let runners = dir.path().join("engine/runners");
         let wanted = fastrand::usize(1..4);
         let made = || fs::read_dir(&runners).map_or(0, |entries| entries.count());
         until("launches", || made() >= wanted).await;
-        std::thread::sleep(Duration::from_micros(fastrand::u64(0..4_000)));
+        (0..fastrand::u32(0..MOMENT_MAX)).for_each(|_| std::hint::spin_loop());
         daemon.kill().unwrap();
         daemon.wait().unwrap();
         let last = made();

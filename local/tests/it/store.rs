@@ -6,18 +6,10 @@ use std::{
         Arc,
         atomic::{AtomicU32, Ordering},
     },
-    time::Instant,
 };
 
-use controller::{
-    contract,
-    contract::facts::{self, START_MS},
-    mem::MemStore,
-    ports::{Inbox, Store},
-};
-use fleet::{runner::RunnerState, view::Decision};
+use controller::{contract, contract::facts, mem::MemStore, ports::Inbox};
 use local::sqlite::SqliteStore;
-use tokio::task::JoinSet;
 
 /// A folder that makes new state files as long as it lives.
 pub(crate) struct Files {
@@ -108,33 +100,5 @@ fn poll_once<F: Future + Unpin>(mut future: F) -> Option<F::Output> {
     match std::pin::Pin::new(&mut future).poll(&mut std::task::Context::from_waker(waker)) {
         std::task::Poll::Ready(output) => Some(output),
         std::task::Poll::Pending => None,
-    }
-}
-
-/// Not a limit, a measurement: `cargo test -p local --release -- --ignored --nocapture how_many`.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "measures the disk of the machine it runs on"]
-async fn how_many_commits_a_second() {
-    const COMMITS: usize = 4_000;
-    for writers in [1, 8, 64, 256] {
-        let store = Files::new().make().await;
-        store.commit(&facts::first(vec![], vec![]), START_MS).await.unwrap();
-        let start = Instant::now();
-        let mut tasks = JoinSet::new();
-        for writer in 0..writers {
-            let store = store.clone();
-            tasks.spawn(async move {
-                for n in 0..COMMITS / writers {
-                    let runner = facts::runner(&format!("sr-dev-{writer}x{n}"), RunnerState::Reserved);
-                    let records = vec![facts::record(START_MS, None, Some("sr-dev-a"), "a runner is to be launched")];
-                    let effects = vec![(facts::stop(&format!("{writer}x{n}")), START_MS)];
-                    let decision = Decision { records, effects, ..facts::next(vec![], vec![runner]) };
-                    store.commit(&decision, START_MS).await.unwrap();
-                }
-            });
-        }
-        tasks.join_all().await;
-        let rate = COMMITS as f64 / start.elapsed().as_secs_f64();
-        println!("{writers:>4} writers: {rate:.0} commits/s");
     }
 }

@@ -4,7 +4,6 @@ use std::{
     io::{BufRead, BufReader, Write},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    time::Duration,
 };
 
 use controller::{
@@ -23,12 +22,15 @@ const ROUNDS: u64 = 30;
 const WRITERS: u64 = 4;
 const JOBS_A_ROUND: u64 = 1_000_000;
 
+/// Turns of a spinning processor until the kill: some milliseconds.
+const MOMENT_MAX: u32 = 300_000;
+
 /// Bytes that a full disk takes, in the blocks of `ulimit -f`.
 const FULL_DISK_BLOCKS: &str = "300";
 
 fn child(test: &str, file: &Path, from: u64) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", test, "--ignored", "--nocapture", "--test-threads=1"]);
+    command.args(["--exact", test, "--nocapture", "--test-threads=1"]);
     command.env(FILE, file).env(FROM, from.to_string()).stdin(Stdio::null()).stdout(Stdio::piped());
     command
 }
@@ -37,9 +39,8 @@ fn told(name: &str) -> String {
     std::env::var(name).unwrap()
 }
 
-/// Commits jobs for ever and says which were acknowledged.
+/// Commits jobs for ever and says which were acknowledged. Does nothing unless the test below runs it as its child.
 #[tokio::test]
-#[ignore = "the child of the test below"]
 async fn child_that_commits() {
     let Ok(file) = std::env::var(FILE) else { return };
     let store = std::sync::Arc::new(SqliteStore::open(PathBuf::from(file)).await.unwrap());
@@ -85,21 +86,20 @@ async fn what_was_acknowledged_survives_every_kill() {
     assert!(acknowledged.len() as u64 >= ROUNDS, "the children hardly ran");
 }
 
-/// Kills it some microseconds after so many acknowledgements; all that it managed to say.
+/// Kills it at some moment after so many acknowledgements; all that it managed to say.
 fn kill_after(daemon: &mut Child, wanted: usize) -> Vec<u64> {
     let mut lines = BufReader::new(daemon.stdout.take().unwrap()).lines().map_while(Result::ok);
     let number = |line: String| line.rsplit_once("acknowledged ").and_then(|(_, id)| id.parse().ok());
     let mut ids: Vec<u64> = lines.by_ref().filter_map(number).take(wanted).collect();
-    std::thread::sleep(Duration::from_micros(fastrand::u64(0..3_000)));
+    (0..fastrand::u32(0..MOMENT_MAX)).for_each(|_| std::hint::spin_loop());
     daemon.kill().unwrap();
     ids.extend(lines.filter_map(number));
     daemon.wait().unwrap();
     ids
 }
 
-/// Fills a small disk, sees the refusal, gets more room, goes on.
+/// Fills a small disk, sees the refusal, gets more room, goes on. Does nothing unless the test below runs it as its child.
 #[tokio::test]
-#[ignore = "the child of the test below"]
 async fn child_on_a_full_disk() {
     let Ok(file) = std::env::var(FILE) else { return };
     let store = SqliteStore::open(PathBuf::from(file)).await.unwrap();
