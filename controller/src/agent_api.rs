@@ -1,11 +1,11 @@
 //! Claims and reports of the agents (see [`fleet::wire`] for the protocol).
 
 use fleet::{
-    budget::Grant,
     class::Pool,
     event::{Event, Outcome},
     ids::RunnerName,
     runner::RunnerInput,
+    view::Keys,
     wire::{ClaimAnswer, ClaimRequest, Credentials, PROTOCOL, Report, ReportAnswer, ReportRequest},
 };
 use tracing::{info, warn};
@@ -43,12 +43,15 @@ impl Controller {
     /// [`Refusal`]; nothing was given away then.
     pub async fn claim(&self, token: &str, request: &ClaimRequest) -> Result<ClaimAnswer, Refusal> {
         let runner = self.admit(token, request.protocol, &request.runner, request.attempt)?;
-        let input = RunnerInput::Claim { attempt: request.attempt };
+        let wait_ms = self.claim_wait_ms(&runner).await?;
+        let attempt = request.attempt;
+        let input = if wait_ms.is_some() { RunnerInput::ClaimWaits { attempt } } else { RunnerInput::Claim { attempt } };
         let outcomes = self.handle(&[Event::Runner { runner: runner.clone(), input }]).await?;
         match outcomes.into_iter().next() {
             Some(Outcome::Claimed { n, pool }) => Ok(self.credentials(&runner, n, pool).await?),
             Some(Outcome::Go) => Ok(ClaimAnswer::Go),
             Some(Outcome::ClaimRefused) => Err(Refusal::Registered),
+            Some(Outcome::Accepted(_)) => Ok(wait(wait_ms.unwrap_or(UNKNOWN_WAIT_MS))),
             // This occurs when the store was lost: the sweep adopts the machine, then it may claim.
             _ => Ok(ClaimAnswer::Wait { retry_after_ms: UNKNOWN_WAIT_MS }),
         }
@@ -66,13 +69,19 @@ impl Controller {
         Ok(runner)
     }
 
+    /// How long the owner's rate budget is empty; the points of one configuration are taken out if it is not.
+    async fn claim_wait_ms(&self, runner: &RunnerName) -> Result<Option<u64>, PortError> {
+        let keys = Keys { runners: [runner.clone()].into(), ..Keys::default() };
+        let now_ms = self.ports.clock.now_ms();
+        let view = self.ports.store.load(&keys, now_ms).await?;
+        // One that has claimed already, or is unknown, is answered without GitHub.
+        let Some(row) = view.runners.get(runner).filter(|row| row.value.may_claim()) else { return Ok(None) };
+        let until_ms = self.github_budget(row.value.scope.owner(), WRITE_POINTS).await?;
+        Ok(until_ms.map(|until_ms| until_ms.saturating_sub(now_ms)))
+    }
+
     async fn credentials(&self, runner: &RunnerName, n: u32, pool: Pool) -> Result<ClaimAnswer, PortError> {
         let budget = format!("github/{}", pool.scope.owner());
-        let now_ms = self.ports.clock.now_ms();
-        let store = &self.ports.store;
-        if let Grant::Until(until_ms) = store.take_budget(&budget, GITHUB_POINTS, WRITE_POINTS, now_ms).await? {
-            return Ok(wait(until_ms.saturating_sub(now_ms)));
-        }
         let policy = self.policy();
         let class = policy.class(&pool.class).cloned().unwrap_or_default();
         let name = runner.registered(n);
@@ -107,8 +116,7 @@ impl Controller {
                 self.notify_denied(&format!("GitHub refuses to register runners: {error}")).await;
                 wait(GITHUB_WAIT_MS * 10)
             }
-            ErrorKind::Conflict => wait(0),
-            ErrorKind::Retry | ErrorKind::Capacity => wait(GITHUB_WAIT_MS),
+            ErrorKind::Conflict | ErrorKind::Retry | ErrorKind::Capacity => wait(GITHUB_WAIT_MS),
         }
     }
 

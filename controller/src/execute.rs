@@ -9,7 +9,7 @@ use fleet::{
     budget::Grant,
     effect::{Effect, LaunchSpec, Notice, NoticeKind, Pending},
     event::Event,
-    ids::{EffectId, JobId, Repo, RunnerName, Scope, TaskId},
+    ids::{EffectId, JobId, RegistrationId, Repo, RunnerName, Scope, TaskId},
     runner::RunnerInput,
     view::{Decision, Keys},
 };
@@ -27,6 +27,9 @@ use crate::{
 
 /// Longest sleep of the executor: a store shared with others may get effects that nobody here was told of.
 const LONGEST_SLEEP_MS: u64 = 5_000;
+
+/// Up to so many claims, registrations are looked up by their names; the list of all is cheaper beyond.
+const NAMES_LOOKED_UP: u32 = 4;
 
 /// How an effect went.
 enum Done {
@@ -189,13 +192,13 @@ impl Controller {
     }
 
     async fn deregister(&self, runner: &RunnerName, scope: &Scope, claims: u32, tries: u32) -> PortResult<Done> {
-        for n in 1..=claims {
-            if let Some(until_ms) = self.github_budget(scope.owner(), READ_POINTS + WRITE_POINTS).await? {
-                return Ok(Done::NotBefore(until_ms));
-            }
-            let found = self.ports.github.runner_by_name(scope, &runner.registered(n)).await?;
-            let Some(registration) = found else { continue };
-            match self.ports.github.delete_runner(scope, registration.id).await {
+        // All at once: many that take a part each and wait for the rest would keep each other from it for ever.
+        let points = READ_POINTS * claims.min(NAMES_LOOKED_UP) + WRITE_POINTS;
+        if let Some(until_ms) = self.github_budget(scope.owner(), points).await? {
+            return Ok(Done::NotBefore(until_ms));
+        }
+        for id in self.registered(runner, scope, claims).await? {
+            match self.ports.github.delete_runner(scope, id).await {
                 // GitHub still takes a dead runner for busy. It fails the job after a while; the sweep comes back.
                 Err(error) if error.kind == ErrorKind::Conflict && tries >= DEREGISTER_TRIES => {
                     warn!(runner.name = %runner, %error, "left to the sweep");
@@ -205,6 +208,21 @@ impl Controller {
             }
         }
         Ok(Done::Yes)
+    }
+
+    /// What a runner may have registered: looked up by name if it claimed a few times, else found in the list.
+    async fn registered(&self, runner: &RunnerName, scope: &Scope, claims: u32) -> PortResult<Vec<RegistrationId>> {
+        let github = &self.ports.github;
+        if claims > NAMES_LOOKED_UP {
+            let all = github.runners(scope).await?;
+            let prefix = format!("{runner}-");
+            return Ok(all.iter().filter(|seen| seen.name.starts_with(&prefix)).map(|seen| seen.id).collect());
+        }
+        let mut found = Vec::new();
+        for n in 1..=claims {
+            found.extend(github.runner_by_name(scope, &runner.registered(n)).await?.map(|seen| seen.id));
+        }
+        Ok(found)
     }
 
     async fn read_job(&self, job: JobId, repo: &Repo) -> PortResult<Done> {

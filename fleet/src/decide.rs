@@ -10,12 +10,16 @@ use crate::{
     effect::{Effect, LaunchSpec, Notice, NoticeKind},
     event::{Event, Outcome, Task},
     ids::{ClassName, EffectId, JobId, PoolId, RunnerName, Scope},
-    job::{self, Job, JobFacts, JobInput, JobState},
+    job::{self, Conclusion, Job, JobFacts, JobInput, JobState},
     policy::{Placement, Policy},
     runner::{EndWhy, Runner, RunnerInput, RunnerState, Step},
     view::{Decision, PoolView, Put, Record, Row, View},
     wire::EndReason,
 };
+
+/// A job that fails so long after its runner went was lost with it: GitHub waits about ten minutes for a silent runner,
+/// while the `completed` of a job that ended by itself arrives with its machine's end.
+const LOST_JOB_FAILS_AFTER_MS: u64 = 5 * 60_000;
 
 /// The moment of a decision: the only clock and the only randomness that the core sees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -196,6 +200,7 @@ impl<'a> Draft<'a> {
             self.set_runner(runner);
         }
         self.clear_fruitless(base);
+        self.lost_before_named(base, facts.id);
         self.rerun_if_interrupted(base, facts, &input);
     }
 
@@ -205,6 +210,21 @@ impl<'a> Draft<'a> {
         if let Some(pool) = self.view.pools.get_mut(&id).filter(|pool| pool.flags.fruitless > 0) {
             pool.flags = crate::view::PoolFlags::default();
             self.changed_pools.insert(id);
+        }
+    }
+
+    /// This occurs when a machine dies before the webhook that names its job: the job fails long after its runner went.
+    fn lost_before_named(&mut self, base: &RunnerName, job: JobId) {
+        let failed = self.view.jobs.get(&job).is_some_and(|row| {
+            matches!(row.value.state, JobState::Done { conclusion: Conclusion::Failure, .. })
+        });
+        let Some(mut runner) = self.view.runners.get(base).map(|row| row.value.clone()) else { return };
+        let RunnerState::Gone { why, at_ms, interrupted } = &mut runner.state else { return };
+        if failed && interrupted.is_none() && at_ms.saturating_add(LOST_JOB_FAILS_AFTER_MS) < self.now_ms {
+            *interrupted = Some(job);
+            let why = why.clone();
+            self.tell_interrupted(&runner, job, &why);
+            self.set_runner(runner);
         }
     }
 
@@ -230,7 +250,7 @@ impl<'a> Draft<'a> {
             return Outcome::Unknown;
         };
         match input {
-            RunnerInput::Claim { attempt } => self.claim(&runner, *attempt),
+            RunnerInput::Claim { attempt } | RunnerInput::ClaimWaits { attempt } => self.claim(&runner, *attempt, input),
             RunnerInput::Connected { .. } => self.connected(&runner, input),
             RunnerInput::Launched { .. }
             | RunnerInput::Refused { .. }
@@ -256,9 +276,9 @@ impl<'a> Draft<'a> {
         }
     }
 
-    fn claim(&mut self, runner: &Runner, attempt: u32) -> Outcome {
+    fn claim(&mut self, runner: &Runner, attempt: u32, input: &RunnerInput) -> Outcome {
         if !runner.may_claim() || attempt != runner.attempt {
-            self.out.steps.push(("runner", runner.state.label(), "claim"));
+            self.out.steps.push(("runner", runner.state.label(), input.label()));
             return match runner.state {
                 RunnerState::Idle { .. } | RunnerState::Recalled { .. } | RunnerState::Busy { .. } => {
                     let text = format!("{} is registered and asked for credentials again: was its token stolen?", runner.name);
@@ -276,7 +296,10 @@ impl<'a> Draft<'a> {
             self.runner_step(runner, &RunnerInput::NoDemand);
             return Outcome::Go;
         }
-        self.runner_step(runner, &RunnerInput::Claim { attempt });
+        self.runner_step(runner, input);
+        if let RunnerInput::ClaimWaits { .. } = input {
+            return Outcome::Accepted("waits for a rate budget".into());
+        }
         let pool = Pool {
             id: runner.pool.clone(),
             class: runner.class.clone(),
@@ -428,10 +451,14 @@ impl<'a> Draft<'a> {
         }
     }
 
-    fn interrupted(&mut self, runner: &Runner, job: JobId, why: &str) {
-        let text = format!("job {job} lost its runner {}: {why}. GitHub will fail it and does not queue it again", runner.name);
+    fn tell_interrupted(&mut self, runner: &Runner, job: JobId, why: &str) {
+        let text = format!("job {job} lost its runner {}: {why}. GitHub fails it and does not queue it again", runner.name);
         self.record(Some(job), Some(runner.name.clone()), text.clone());
         self.notify(NoticeKind::JobInterrupted, text);
+    }
+
+    fn interrupted(&mut self, runner: &Runner, job: JobId, why: &str) {
+        self.tell_interrupted(runner, job, why);
         if let Some(repo) = &runner.repo {
             self.effect(Effect::ReadJob { job, repo: repo.clone() }, self.now_ms);
         }

@@ -157,6 +157,11 @@ pub enum RunnerInput {
         /// Which attempt's machine asks.
         attempt: u32,
     },
+    /// Its agent asks for credentials, but a rate budget is empty: it has to ask again.
+    ClaimWaits {
+        /// Which attempt's machine asks.
+        attempt: u32,
+    },
     /// It claimed, but nothing is left to do for it.
     NoDemand,
     /// Its agent, or GitHub, says that the listener is connected.
@@ -217,6 +222,7 @@ impl RunnerInput {
             Self::Launched { .. } => "launched",
             Self::Refused { .. } => "refused",
             Self::Claim { .. } => "claim",
+            Self::ClaimWaits { .. } => "claim waits",
             Self::NoDemand => "no demand",
             Self::Connected { .. } => "connected",
             Self::Recall => "recall",
@@ -284,6 +290,7 @@ impl Runner {
             RunnerInput::Launched { attempt, task } => self.launched(*attempt, task, class, now_ms),
             RunnerInput::Refused { attempt, why } => self.refused(*attempt, why, class, now_ms),
             RunnerInput::Claim { attempt } => self.claim(*attempt, class, now_ms),
+            RunnerInput::ClaimWaits { attempt } => self.claim_waits(*attempt, class, now_ms),
             RunnerInput::NoDemand => self.end_if(self.may_claim(), EndWhy::NoDemand, now_ms),
             RunnerInput::Connected { registration } => self.connected(*registration, now_ms),
             RunnerInput::Recall if matches!(self.state, RunnerState::Idle { .. }) => {
@@ -392,6 +399,16 @@ impl Runner {
         next.claims += 1;
         next.set_deadlines(class, now_ms);
         next.state = RunnerState::Claimed;
+        Step::Change(next)
+    }
+
+    /// Waiting for a budget does not count against the boot deadline, and uses up no name.
+    fn claim_waits(&self, attempt: u32, class: &Class, now_ms: u64) -> Step {
+        if !self.may_claim() || attempt != self.attempt {
+            return Step::Stay;
+        }
+        let mut next = self.clone();
+        next.set_deadlines(class, now_ms);
         Step::Change(next)
     }
 

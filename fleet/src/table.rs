@@ -79,6 +79,8 @@ impl Cell for (Runner, RunnerInput) {
 fn changed(old: &Runner, new: &Runner) -> &'static str {
     if new.attempt != old.attempt {
         "next attempt"
+    } else if new.claims == old.claims && new.boot_deadline_ms != old.boot_deadline_ms {
+        "boot deadline moved"
     } else if new.claims != old.claims {
         "next claim"
     } else if new.task != old.task {
@@ -169,6 +171,7 @@ fn runner_inputs() -> Vec<Named<RunnerInput>> {
         RunnerInput::Launched { attempt: 1, task: "task".into() },
         RunnerInput::Refused { attempt: 1, why: "".into() },
         RunnerInput::Claim { attempt: 1 },
+        RunnerInput::ClaimWaits { attempt: 1 },
         RunnerInput::NoDemand,
         RunnerInput::Connected { registration: Some(RegistrationId(1)) },
         RunnerInput::Recall,

@@ -2,6 +2,8 @@
 //! what a command does stays in its file. Nothing that is shipped depends on this crate.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a tool for people speaks on its terminal")]
 
+mod bench;
+mod sim;
 mod tidy;
 
 use std::process::ExitCode;
@@ -13,8 +15,11 @@ struct Command {
     run: fn(&[String]) -> ExitCode,
 }
 
-const COMMANDS: &[Command] =
-    &[Command { name: "tidy", about: "check what the compiler does not: names, layers, links, sizes", run: tidy::run }];
+const COMMANDS: &[Command] = &[
+    Command { name: "tidy", about: "check what the compiler does not: names, layers, links, sizes", run: tidy::run },
+    Command { name: "sim", about: "run random worlds against the core and check its promises", run: sim::run_command },
+    Command { name: "bench", about: "measure: `bench core`", run: bench::run },
+];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

@@ -1,0 +1,210 @@
+//! What happens on a machine: boot, claim, registration, one job, the end — the agent and the runner program as a
+//! model. The real agent is the crate `agent`; this keeps the same protocol.
+
+use std::sync::Arc;
+
+use fleet::{
+    effect::LaunchSpec,
+    ids::{JobId, RegistrationId, TaskId},
+    job::Conclusion,
+    wire::{ClaimAnswer, ClaimRequest, Credentials, EndReason, PROTOCOL, Report, ReportAnswer, ReportRequest},
+};
+use tokio::time::{Duration, Instant, timeout_at};
+
+use super::world::World;
+use controller::{agent_api::Refusal, ports::Secret};
+
+/// An agent gives up claiming after this time.
+const CLAIM_DEADLINE_MS: u64 = 10 * 60_000;
+
+/// What the machine knows of itself.
+pub(crate) struct Machine {
+    world: Arc<World>,
+    spec: LaunchSpec,
+    task: TaskId,
+    token: Secret,
+}
+
+/// Credentials and times from a claim.
+struct Claimed {
+    registration: RegistrationId,
+    boot_ms: u64,
+    idle_ms: u64,
+    heartbeat_ms: u64,
+}
+
+/// Starts the life of a machine.
+pub(crate) fn start(world: &Arc<World>, spec: &LaunchSpec, task: &TaskId, token: Secret) {
+    let machine = Machine { world: world.clone(), spec: spec.clone(), task: task.clone(), token };
+    let life = tokio::spawn(async move { machine.live().await });
+    if let Some(machine) = world.lock().cloud.get_mut(task) {
+        machine.life = Some(life.abort_handle());
+    }
+}
+
+impl Machine {
+    async fn live(self) {
+        let world = self.world.clone();
+        world.sleep(world.dice(1_000..=40_000)).await;
+        if world.fault("machine dies at boot", |profile| profile.boot_dies) {
+            return world.end_machine(&self.task, "exit 1 at boot");
+        }
+        if world.fault("machine hangs at boot", |profile| profile.boot_hangs) {
+            std::future::pending::<()>().await;
+        }
+        let why = match self.claim().await {
+            Ok(Some(claimed)) => self.run(&claimed).await,
+            Ok(None) => "nothing to do",
+            Err(why) => why,
+        };
+        world.end_machine(&self.task, why);
+    }
+
+    async fn claim(&self) -> Result<Option<Claimed>, &'static str> {
+        let world = &self.world;
+        let deadline_ms = world.now_ms() + CLAIM_DEADLINE_MS;
+        while world.now_ms() < deadline_ms {
+            let request =
+                ClaimRequest { protocol: PROTOCOL, runner: self.spec.runner.to_string(), attempt: self.spec.attempt };
+            let answer = world.fleet.claim(world, &self.token, &request).await;
+            world.trace(|| format!("{} claims: {answer:?}", self.spec.runner));
+            let lost = world.fault("claim answer lost", |profile| profile.claim_lost);
+            match answer.filter(|_| !lost) {
+                Some(Ok(ClaimAnswer::Run { credentials, boot_timeout_ms, idle_timeout_ms, heartbeat_ms, .. })) => {
+                    let Some(registration) = registration(&credentials) else { return Err("bad credentials") };
+                    let (boot_ms, idle_ms) = (boot_timeout_ms, idle_timeout_ms);
+                    return Ok(Some(Claimed { registration, boot_ms, idle_ms, heartbeat_ms }));
+                }
+                Some(Ok(ClaimAnswer::Wait { retry_after_ms })) => world.sleep(retry_after_ms).await,
+                Some(Ok(ClaimAnswer::Go)) => return Ok(None),
+                Some(Err(Refusal::Token | Refusal::Registered | Refusal::Protocol)) => return Err("claim refused"),
+                Some(Err(Refusal::Unavailable(_))) | None => world.sleep(world.dice(500..=5_000)).await,
+            }
+        }
+        Err("no claim was answered")
+    }
+
+    async fn run(&self, claimed: &Claimed) -> &'static str {
+        let world = &self.world;
+        if let Some(machine) = world.lock().cloud.get_mut(&self.task) {
+            machine.registration = Some(claimed.registration);
+        }
+        if world.fault("listener never connects", |profile| profile.never_connects) {
+            world.sleep(claimed.boot_ms).await;
+            return self.ended(false, EndReason::NotConnected).await;
+        }
+        world.sleep(world.dice(500..=8_000)).await;
+        let now_ms = world.now_ms();
+        if world.lock().hub.connect(now_ms, claimed.registration).is_err() {
+            return self.ended(false, EndReason::Exited).await;
+        }
+        world.changed.notify_one();
+        self.report(Report::Registered).await;
+        match self.wait_for_job(claimed).await {
+            Some(job) => self.work(job, claimed.registration).await,
+            None => self.ended(false, EndReason::Idle).await,
+        }
+    }
+
+    /// Waits for a job; `None`: the idle runner was ended (freeze, look, kill).
+    async fn wait_for_job(&self, claimed: &Claimed) -> Option<JobId> {
+        let world = &self.world;
+        let hangs = world.fault("agent hangs", |profile| profile.agent_hangs);
+        if world.fault("machine dies idle", |profile| profile.dies_idle) {
+            world.sleep(world.dice(0..=20_000)).await;
+            world.end_machine(&self.task, "its host was lost");
+            std::future::pending::<()>().await;
+        }
+        let idle_until = Instant::now() + Duration::from_millis(claimed.idle_ms);
+        let mut beat = Instant::now() + Duration::from_millis(claimed.heartbeat_ms);
+        loop {
+            let changed = world.assigned.notified();
+            if let Some(job) = self.assigned(claimed.registration) {
+                // Between the assignment and the birth of the worker nothing is to be seen from the agent.
+                world.sleep(world.dice(50..=1_500)).await;
+                if self.start_job(job, claimed.registration) {
+                    return Some(job);
+                }
+                continue;
+            }
+            let until = if hangs { Instant::now() + Duration::from_secs(3_600) } else { beat.min(idle_until) };
+            if timeout_at(until, changed).await.is_ok() || hangs {
+                continue;
+            }
+            if Instant::now() >= idle_until {
+                return self.kill_idle(claimed.registration);
+            }
+            beat = Instant::now() + Duration::from_millis(claimed.heartbeat_ms);
+            if self.report(Report::Idle).await == Some(ReportAnswer::EndIfIdle) && self.assigned(claimed.registration).is_none() {
+                return self.kill_idle(claimed.registration);
+            }
+        }
+    }
+
+    fn assigned(&self, id: RegistrationId) -> Option<JobId> {
+        self.world.lock().hub.assigned(id)
+    }
+
+    fn start_job(&self, job: JobId, id: RegistrationId) -> bool {
+        let now_ms = self.world.now_ms();
+        let started = self.world.lock().hub.start(now_ms, job, id).is_ok();
+        self.world.changed.notify_one();
+        started
+    }
+
+    /// The window that remains: a job was assigned, its worker is not born. GitHub queues it again after 60 s.
+    fn kill_idle(&self, id: RegistrationId) -> Option<JobId> {
+        let now_ms = self.world.now_ms();
+        let mut state = self.world.lock();
+        if state.hub.assigned(id).is_some() {
+            *state.faults.entry("idle end in the window").or_default() += 1;
+        }
+        state.hub.disconnect(now_ms, id);
+        drop(state);
+        self.world.changed.notify_one();
+        None
+    }
+
+    async fn work(&self, job: JobId, id: RegistrationId) -> &'static str {
+        let world = &self.world;
+        self.report(Report::JobStarted).await;
+        let length_ms = world.fleet.length_ms(job);
+        if world.fault("machine dies at work", |profile| profile.dies_at_work) {
+            world.sleep(length_ms / 2).await;
+            world.end_machine(&self.task, "Spot: the host was taken back");
+            std::future::pending::<()>().await;
+        }
+        world.sleep(length_ms).await;
+        let now_ms = world.now_ms();
+        let _late = world.lock().hub.finish(now_ms, job, id, Conclusion::Success).is_err();
+        world.changed.notify_one();
+        world.sleep(world.dice(200..=3_000)).await;
+        self.ended(true, EndReason::Exited).await
+    }
+
+    async fn ended(&self, ran_job: bool, why: EndReason) -> &'static str {
+        self.report(Report::Ended { ran_job, exit_code: Some(0), why }).await;
+        "exit 0"
+    }
+
+    async fn report(&self, report: Report) -> Option<ReportAnswer> {
+        if self.world.fault("report lost", |profile| profile.report_lost) {
+            return None;
+        }
+        let request = ReportRequest {
+            protocol: PROTOCOL,
+            runner: self.spec.runner.to_string(),
+            attempt: self.spec.attempt,
+            report,
+        };
+        self.world.fleet.report(&self.world, &self.token, &request).await
+    }
+}
+
+/// The registration in a simulated configuration.
+fn registration(credentials: &Credentials) -> Option<RegistrationId> {
+    match credentials {
+        Credentials::Jit(text) => text.strip_prefix(super::ports::JIT_PREFIX)?.parse().ok().map(RegistrationId),
+        Credentials::Token { .. } => None,
+    }
+}

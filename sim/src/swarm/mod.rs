@@ -1,0 +1,23 @@
+//! The swarm: the real controller and core in random worlds, under virtual time.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`profile`] | what can go wrong |
+//! | `world`, `scenario` | one world and what people do in it |
+//! | `cloud`, `machine` | the engine, and what happens on a machine |
+//! | `process`, `ports` | controllers that are killed and started again; their ports |
+//! | [`mod@run`], `check` | one world from beginning to end; what is looked at |
+//! | [`many`] | many worlds, counted together |
+//! | [`wrong`] | wrong cores that the checks must catch |
+
+mod check;
+mod cloud;
+mod machine;
+pub mod many;
+mod ports;
+mod process;
+pub mod profile;
+pub mod run;
+mod scenario;
+mod world;
+pub mod wrong;

@@ -1,0 +1,261 @@
+//! The controllers of a world as processes: started, killed, started again, one store below them.
+
+use std::{
+    collections::BTreeMap,
+    future::Future,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use controller::{
+    agent_api::Refusal,
+    mem::MemStore,
+    ports::{Inbox, Ports, Secret},
+    service::{Controller, Decider},
+    settings::Settings,
+    token::ClaimKeys,
+};
+use fleet::{
+    event::Event,
+    ids::JobId,
+    wire::{ClaimAnswer, ClaimRequest, ReportAnswer, ReportRequest},
+};
+use tokio::{
+    sync::Notify,
+    task::JoinSet,
+    time::timeout,
+};
+
+use super::{
+    ports::{SimClock, SimCompute, SimGitHub, SimNotifier, SimStore},
+    world::World,
+};
+
+/// How often a controller sweeps.
+const SWEEP_EVERY: Duration = Duration::from_secs(60);
+
+/// An agent waits so long for an answer.
+const AGENT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Most time that a killed controller takes to come back, milliseconds.
+const DOWN_MS: u64 = 30_000;
+
+/// All that controllers share, and those that live.
+#[derive(Default)]
+pub(crate) struct Fleet {
+    pub(crate) store: Arc<MemStore>,
+    live: Mutex<Vec<Option<Arc<Process>>>>,
+    turn: AtomicUsize,
+    decider: Mutex<Option<Arc<dyn Decider>>>,
+    lengths: Mutex<BTreeMap<JobId, u64>>,
+}
+
+/// One process of a controller.
+pub(crate) struct Process {
+    pub(crate) controller: Arc<Controller>,
+    tasks: Mutex<JoinSet<()>>,
+    inbox: Notify,
+    pub(crate) life: Arc<Life>,
+}
+
+/// Whether a process lives; its ports ask before every call.
+#[derive(Default)]
+pub(crate) struct Life {
+    dead: AtomicBool,
+    died: Notify,
+}
+
+impl Life {
+    /// Kills the process: nothing of it goes on.
+    pub(crate) async fn die(&self) {
+        self.dead.store(true, Ordering::SeqCst);
+        self.died.notify_one();
+        std::future::pending::<()>().await;
+    }
+
+    /// Never returns in a process that is dead.
+    pub(crate) async fn alive(&self) {
+        if self.dead.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+impl Fleet {
+    /// Puts another core in place.
+    pub(crate) fn set_decider(&self, decider: Arc<dyn Decider>) {
+        *self.decider.lock().unwrap_or_else(PoisonError::into_inner) = Some(decider);
+    }
+
+    /// How long a job runs, milliseconds.
+    pub(crate) fn length_ms(&self, job: JobId) -> u64 {
+        self.lengths.lock().unwrap_or_else(PoisonError::into_inner).get(&job).copied().unwrap_or(1_000)
+    }
+
+    pub(crate) fn set_length(&self, job: JobId, ms: u64) {
+        self.lengths.lock().unwrap_or_else(PoisonError::into_inner).insert(job, ms);
+    }
+
+    /// Starts `count` controllers, each kept alive.
+    pub(crate) fn start(&self, world: &Arc<World>, count: usize) {
+        self.slots().resize_with(count, || None);
+        for slot in 0..count {
+            let world = world.clone();
+            tokio::spawn(async move { keep_alive(&world, slot).await });
+        }
+    }
+
+    fn slots(&self) -> std::sync::MutexGuard<'_, Vec<Option<Arc<Process>>>> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A live controller, a different one each time.
+    pub(crate) fn any(&self) -> Option<Arc<Process>> {
+        let slots = self.slots();
+        let start = self.turn.fetch_add(1, Ordering::Relaxed);
+        (0..slots.len()).find_map(|i| slots[(start + i) % slots.len()].clone())
+    }
+
+    /// All live controllers.
+    pub(crate) fn all(&self) -> Vec<Arc<Process>> {
+        self.slots().iter().flatten().cloned().collect()
+    }
+
+    /// A webhook arrives; whether it was taken.
+    pub(crate) async fn deliver(&self, world: &Arc<World>, event: Event) -> bool {
+        let Some(process) = self.any() else { return false };
+        let direct = world.lock().profile.direct;
+        let inner = process.clone();
+        let taken = if direct {
+            process.call(async move { inner.controller.handle(&[event]).await.is_ok() }).await
+        } else {
+            let store = self.store.clone();
+            process
+                .call(async move {
+                    let stored = store.append(&[event]).await.is_ok();
+                    inner.inbox.notify_one();
+                    stored
+                })
+                .await
+        };
+        taken.unwrap_or(false)
+    }
+
+    /// The engine tells something; lost if nobody listens.
+    pub(crate) async fn tell(&self, _world: &Arc<World>, event: Event) {
+        let Some(process) = self.any() else { return };
+        let controller = process.controller.clone();
+        process.call(async move { drop(controller.handle(&[event]).await) }).await;
+    }
+
+    /// An agent claims; `None`: no answer.
+    pub(crate) async fn claim(
+        &self,
+        world: &Arc<World>,
+        token: &Secret,
+        request: &ClaimRequest,
+    ) -> Option<Result<ClaimAnswer, Refusal>> {
+        world.latency(200).await;
+        let process = self.any()?;
+        let (controller, token, request) = (process.controller.clone(), token.clone(), request.clone());
+        process.call(async move { controller.claim(token.expose(), &request).await }).await
+    }
+
+    /// An agent reports; `None`: no answer.
+    pub(crate) async fn report(
+        &self,
+        world: &Arc<World>,
+        token: &Secret,
+        request: &ReportRequest,
+    ) -> Option<ReportAnswer> {
+        world.latency(200).await;
+        let process = self.any()?;
+        let (controller, token, request) = (process.controller.clone(), token.clone(), request.clone());
+        process.call(async move { controller.report(token.expose(), &request).await.ok() }).await.flatten()
+    }
+}
+
+impl Process {
+    /// Runs a call inside the process; `None` if the process died or did not answer in time.
+    async fn call<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> Option<T> {
+        let (answer, answered) = tokio::sync::oneshot::channel();
+        self.spawn(async move {
+            let _ = answer.send(work.await);
+        });
+        timeout(AGENT_TIMEOUT, answered).await.ok()?.ok()
+    }
+
+    fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        while tasks.try_join_next().is_some() {}
+        tasks.spawn(work);
+    }
+
+    fn kill(&self) {
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner).abort_all();
+    }
+}
+
+async fn keep_alive(world: &Arc<World>, slot: usize) {
+    for generation in 0_u64.. {
+        let process = boot(world, slot, generation);
+        world.fleet.slots()[slot] = Some(process.clone());
+        process.life.died.notified().await;
+        world.trace(|| format!("controller {slot} is killed"));
+        world.fleet.slots()[slot] = None;
+        process.kill();
+        drop(process);
+        world.latency(DOWN_MS).await;
+        // One store, one process: what the dead one held is free at once, as after a restart of `serve`.
+        if world.lock().profile.controllers == 1 {
+            world.fleet.store.restart();
+        }
+    }
+}
+
+fn boot(world: &Arc<World>, slot: usize, generation: u64) -> Arc<Process> {
+    let life = Arc::new(Life::default());
+    let skew_ms = if slot == 0 { 0 } else { world.lock().profile.skew_ms };
+    let ports = Ports {
+        github: Arc::new(SimGitHub::new(world, &life)),
+        compute: Arc::new(SimCompute::new(world, &life)),
+        store: Arc::new(SimStore::new(world, &life)),
+        notifier: Arc::new(SimNotifier::new(world)),
+        clock: Arc::new(SimClock::new(world, skew_ms)),
+    };
+    let policy = world.lock().policy.clone();
+    let settings = Settings { heartbeat_ms: 15_000, discover: false, ..Settings::default() };
+    let keys = ClaimKeys::new(&policy.stage, vec![Secret::new("claim-key-s3cr3t")]);
+    let owner = format!("controller-{slot}-{generation}");
+    let mut controller = Controller::new(ports, policy, settings, keys, &owner);
+    let decider = world.fleet.decider.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    if let Some(decider) = decider {
+        controller = controller.with_decider(decider);
+    }
+    let process = Arc::new(Process {
+        controller: Arc::new(controller),
+        tasks: Mutex::new(JoinSet::new()),
+        inbox: Notify::new(),
+        life,
+    });
+    run(world, &process);
+    process
+}
+
+fn run(world: &Arc<World>, process: &Arc<Process>) {
+    process.spawn(process.controller.clone().run_executor());
+    process.spawn(process.controller.clone().run_sweeper(SWEEP_EVERY));
+    let (store, inner) = (world.fleet.store.clone(), process.clone());
+    process.spawn(async move {
+        loop {
+            match inner.controller.drain_inbox_once(&*store).await {
+                Ok(0) => inner.inbox.notified().await,
+                Ok(_) => {}
+                Err(_) => tokio::time::sleep(Duration::from_secs(1)).await,
+            }
+        }
+    });
+}

@@ -1,0 +1,3 @@
+//! Stories and wire tests of the simulation, in one binary.
+
+mod http_face;
