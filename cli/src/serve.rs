@@ -1,13 +1,11 @@
 //! `serve`: the daemon. From the command line to a checked plan; what runs is in `daemon`.
 
-mod backoff;
 mod clock;
 mod config;
 mod daemon;
 mod engine_words;
 
 mod front;
-mod letters;
 mod notices;
 mod parts;
 mod plan;

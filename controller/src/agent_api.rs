@@ -45,7 +45,8 @@ impl Controller {
         let runner = self.admit(token, request.protocol, &request.runner, request.attempt)?;
         let wait_ms = self.claim_wait_ms(&runner).await?;
         let attempt = request.attempt;
-        let input = if wait_ms.is_some() { RunnerInput::ClaimWaits { attempt } } else { RunnerInput::Claim { attempt } };
+        let input =
+            if wait_ms.is_some() { RunnerInput::ClaimWaits { attempt } } else { RunnerInput::Claim { attempt } };
         let outcomes = self.handle(&[Event::Runner { runner: runner.clone(), input }]).await?;
         match outcomes.into_iter().next() {
             Some(Outcome::Claimed { n, pool }) => Ok(self.credentials(&runner, n, pool).await?),

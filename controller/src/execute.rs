@@ -169,7 +169,10 @@ impl Controller {
     async fn is_wanted(&self, spec: &LaunchSpec) -> PortResult<bool> {
         let keys = Keys { runners: [spec.runner.clone()].into(), ..Keys::default() };
         let view = self.ports.store.load(&keys, self.ports.clock.now_ms()).await?;
-        Ok(view.runners.get(&spec.runner).is_some_and(|row| row.value.state.is_live() && row.value.attempt == spec.attempt))
+        Ok(view
+            .runners
+            .get(&spec.runner)
+            .is_some_and(|row| row.value.state.is_live() && row.value.attempt == spec.attempt))
     }
 
     async fn stop(&self, runner: &RunnerName, task: Option<&TaskId>, why: &str) -> PortResult<Done> {

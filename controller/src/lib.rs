@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`ports`] | GitHub, engine, store, inbox, notifier, clock: the traits |
 //! | [`service`] | `handle`: events in, one atomic write, answers out |
+//! | [`letters`], [`backoff`] | the worker of the inbox, and its growing waits |
 //! | [`execute`] | the outbox: effects under leases, budgets, retries |
 //! | [`sweep`] | `sweep_once`: what events have missed |
 //! | [`agent_api`] | claims and reports |
@@ -14,8 +15,10 @@
 //! No decision is made here: that is `fleet`'s. No adapter is named here either.
 
 pub mod agent_api;
+pub mod backoff;
 pub mod contract;
 pub mod execute;
+pub mod letters;
 pub mod mem;
 pub mod ports;
 pub mod service;

@@ -51,6 +51,11 @@ impl MemStore {
         tables.taken.clear();
     }
 
+    /// What a queue does when nobody acknowledged in time: all letters come again.
+    pub fn return_letters(&self) {
+        self.tables().taken.clear();
+    }
+
     /// Loses everything: the disk is gone.
     pub fn clear(&self) {
         *self.tables() = Tables::default();

@@ -13,8 +13,8 @@ use tokio::sync::Notify;
 use tracing::{debug, warn};
 
 use crate::{
-    ports::{ErrorKind, Inbox, PortError, PortResult, Ports},
-    settings::{BALANCE_ROUNDS, BATCH_EVENTS, COMMIT_TRIES, Settings},
+    ports::{ErrorKind, PortError, PortResult, Ports},
+    settings::{BALANCE_ROUNDS, COMMIT_TRIES, Settings},
     token::ClaimKeys,
 };
 
@@ -124,21 +124,5 @@ impl Controller {
                 Err(error) => return warn!(%error, "could not look who is next; the sweep will"),
             }
         }
-    }
-
-    /// Handles letters of an inbox once; how many there were.
-    ///
-    /// # Errors
-    /// The inbox's or the store's. The letters come again.
-    pub async fn drain_inbox_once(&self, inbox: &dyn Inbox) -> PortResult<usize> {
-        let letters = inbox.take(BATCH_EVENTS).await?;
-        if letters.is_empty() {
-            return Ok(0);
-        }
-        let events: Vec<Event> = letters.iter().map(|letter| letter.event.clone()).collect();
-        self.handle(&events).await?;
-        let receipts: Vec<u64> = letters.iter().map(|letter| letter.receipt).collect();
-        inbox.acknowledge(&receipts).await?;
-        Ok(letters.len())
     }
 }

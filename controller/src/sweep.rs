@@ -205,9 +205,7 @@ impl Controller {
                 }
                 Ok(Answer::Registration(None))
             }
-            Probe::Ghost { scope, name, .. } => {
-                Ok(Answer::Registration(github.runner_by_name(scope, name).await?))
-            }
+            Probe::Ghost { scope, name, .. } => Ok(Answer::Registration(github.runner_by_name(scope, name).await?)),
             Probe::Orphan { scope, id, .. } => Ok(Answer::Registration(github.runner(scope, *id).await?)),
             Probe::Job { job, repo } => Ok(Answer::Job(github.job(repo, *job).await?)),
         }

@@ -35,10 +35,7 @@ impl ClaimKeys {
     /// Whether `token` is that runner's. Compares in constant time.
     pub fn verify(&self, token: &str, runner: &RunnerName, attempt: u32) -> bool {
         let Ok(bytes) = URL_SAFE_NO_PAD.decode(token) else { return false };
-        self.keys
-            .iter()
-            .filter_map(|key| self.mac(key, runner, attempt))
-            .any(|mac| mac.verify_slice(&bytes).is_ok())
+        self.keys.iter().filter_map(|key| self.mac(key, runner, attempt)).any(|mac| mac.verify_slice(&bytes).is_ok())
     }
 
     fn mac(&self, key: &Secret, runner: &RunnerName, attempt: u32) -> Option<Hmac<Sha256>> {

@@ -149,7 +149,8 @@ impl Draft<'_> {
                 n => format!("{n} runners are started in pool {id}"),
             };
         }
-        let ahead = pool.head.as_ref().map_or(String::new(), |head| format!("; next in line: {}#{}", head.repo, head.job));
+        let ahead =
+            pool.head.as_ref().map_or(String::new(), |head| format!("; next in line: {}#{}", head.repo, head.job));
         let class = &pool.pool.class;
         match self.obstacle(pool) {
             Some(Obstacle::NotInventoried) => "waits: the engine's machines are being counted first".into(),
@@ -167,12 +168,12 @@ impl Draft<'_> {
 
     /// Whether a limit that this idle runner counts against keeps another pool from a runner.
     pub(crate) fn somebody_is_held_back(&self, runner: &Runner) -> bool {
-        self.view.pools.values().filter(|pool| pool.deficit() > 0 && pool.pool.id != runner.pool).any(|pool| {
-            match self.obstacle(pool) {
-                Some(Obstacle::Fleet) => true,
-                Some(Obstacle::Class) => pool.pool.class == runner.class,
-                Some(Obstacle::Held | Obstacle::NotInventoried) | None => false,
-            }
+        self.view.pools.values().filter(|pool| pool.deficit() > 0 && pool.pool.id != runner.pool).any(|pool| match self
+            .obstacle(pool)
+        {
+            Some(Obstacle::Fleet) => true,
+            Some(Obstacle::Class) => pool.pool.class == runner.class,
+            Some(Obstacle::Held | Obstacle::NotInventoried) | None => false,
         })
     }
 
@@ -257,7 +258,8 @@ impl Draft<'_> {
         let id = &pool.pool.id;
         let before = self.read.pools.get(id).map_or(0, PoolView::deficit);
         let after = pool.deficit();
-        let touched = self.read.pools.get(id).is_none_or(|read| read.queued != pool.queued || read.unbound != pool.unbound);
+        let touched =
+            self.read.pools.get(id).is_none_or(|read| read.queued != pool.queued || read.unbound != pool.unbound);
         if !touched {
             return;
         }

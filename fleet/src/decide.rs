@@ -21,6 +21,9 @@ use crate::{
 /// while the `completed` of a job that ended by itself arrives with its machine's end.
 const LOST_JOB_FAILS_AFTER_MS: u64 = 5 * 60_000;
 
+/// How long a person is not told of an interrupted job: it may have ended, and only the word of it is late.
+const INTERRUPTED_NOTICE_AFTER_MS: u64 = 2 * 60_000;
+
 /// The moment of a decision: the only clock and the only randomness that the core sees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Moment {
@@ -39,6 +42,12 @@ pub fn decide(policy: &Policy, view: &View, events: &[Event], moment: Moment) ->
     }
     draft.balance(events);
     draft.finish()
+}
+
+/// What is said of a job that was lost with its machine.
+fn interruption(runner: &RunnerName, job: JobId, why: &str) -> Notice {
+    let text = format!("job {job} lost its runner {runner}: {why}. GitHub fails it and does not queue it again");
+    Notice { kind: NoticeKind::JobInterrupted, text: text.into() }
 }
 
 /// A decision in the making: a working copy of the view, and what has changed in it.
@@ -182,9 +191,9 @@ impl<'a> Draft<'a> {
     }
 
     /// GitHub names a runner of ours: only that binds or releases it.
-    fn named_runner(&mut self, base: &RunnerName, n: u32, facts: &JobFacts, input: &JobInput) {
+    fn named_runner(&mut self, base: &RunnerName, n: u32, facts: &JobFacts, ending: &JobInput) {
         let done = self.view.jobs.get(&facts.id).is_some_and(|job| !job.value.state.is_open());
-        let input = match input {
+        let input = match ending {
             // An `in_progress` that comes after `completed` must not make its runner busy for ever.
             JobInput::InProgress { .. } if done => return,
             JobInput::InProgress { .. } => RunnerInput::Bound { job: facts.id },
@@ -200,8 +209,9 @@ impl<'a> Draft<'a> {
             self.set_runner(runner);
         }
         self.clear_fruitless(base);
-        self.lost_before_named(base, facts.id);
-        self.rerun_if_interrupted(base, facts, &input);
+        if let JobInput::Completed { conclusion, .. } = ending {
+            self.settle_interruption(base, facts, *conclusion);
+        }
     }
 
     /// GitHub gave the pool's runner a job: whatever held the pool back is over.
@@ -213,31 +223,36 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// This occurs when a machine dies before the webhook that names its job: the job fails long after its runner went.
-    fn lost_before_named(&mut self, base: &RunnerName, job: JobId) {
-        let failed = self.view.jobs.get(&job).is_some_and(|row| {
-            matches!(row.value.state, JobState::Done { conclusion: Conclusion::Failure, .. })
-        });
+    /// A job has ended whose machine was gone before: was it lost with it, or had it ended by itself?
+    fn settle_interruption(&mut self, base: &RunnerName, facts: &JobFacts, conclusion: Conclusion) {
         let Some(mut runner) = self.view.runners.get(base).map(|row| row.value.clone()) else { return };
-        let RunnerState::Gone { why, at_ms, interrupted } = &mut runner.state else { return };
-        if failed && interrupted.is_none() && at_ms.saturating_add(LOST_JOB_FAILS_AFTER_MS) < self.now_ms {
-            *interrupted = Some(job);
-            let why = why.clone();
-            self.tell_interrupted(&runner, job, &why);
-            self.set_runner(runner);
+        let RunnerState::Gone { why, at_ms, ended, interrupted } = &mut runner.state else { return };
+        let late = self.now_ms > *at_ms + LOST_JOB_FAILS_AFTER_MS;
+        let lost = late && conclusion == Conclusion::Failure && ended.as_ref().is_none_or(EndWhy::may_lose_its_job);
+        let notice = interruption(base, facts.id, why);
+        match *interrupted {
+            // This occurs when the machine's end is heard of before the job's: all went well.
+            Some(job) if job == facts.id && !lost => {
+                *interrupted = None;
+                self.settle(Effect::Notify(notice).id());
+            }
+            // This occurs when a machine dies before the webhook that names its job.
+            None if lost => {
+                *interrupted = Some(facts.id);
+                self.record(Some(facts.id), Some(base.clone()), notice.text.to_string());
+                self.effect(Effect::Notify(notice), self.now_ms);
+            }
+            Some(_) | None => {}
+        }
+        self.set_runner(runner);
+        if lost {
+            self.rerun(facts);
         }
     }
 
-    fn rerun_if_interrupted(&mut self, base: &RunnerName, facts: &JobFacts, input: &RunnerInput) {
-        let interrupted = self.view.runners.get(base).is_some_and(|row| {
-            matches!(&row.value.state, RunnerState::Gone { interrupted: Some(job), .. } if *job == facts.id)
-        });
+    fn rerun(&mut self, facts: &JobFacts) {
         // The first attempt only: asked once, not for ever.
-        if interrupted
-            && self.policy.rerun_interrupted
-            && facts.run_attempt <= 1
-            && matches!(input, RunnerInput::Released { .. })
-        {
+        if self.policy.rerun_interrupted && facts.run_attempt <= 1 {
             self.effect(Effect::Rerun { job: facts.id, repo: facts.repo.clone() }, self.now_ms);
             self.record(Some(facts.id), None, "its runner was lost: GitHub is asked once to run it again".into());
         }
@@ -250,7 +265,9 @@ impl<'a> Draft<'a> {
             return Outcome::Unknown;
         };
         match input {
-            RunnerInput::Claim { attempt } | RunnerInput::ClaimWaits { attempt } => self.claim(&runner, *attempt, input),
+            RunnerInput::Claim { attempt } | RunnerInput::ClaimWaits { attempt } => {
+                self.claim(&runner, *attempt, input)
+            }
             RunnerInput::Connected { .. } => self.connected(&runner, input),
             RunnerInput::Launched { .. }
             | RunnerInput::Refused { .. }
@@ -281,7 +298,8 @@ impl<'a> Draft<'a> {
             self.out.steps.push(("runner", runner.state.label(), input.label()));
             return match runner.state {
                 RunnerState::Idle { .. } | RunnerState::Recalled { .. } | RunnerState::Busy { .. } => {
-                    let text = format!("{} is registered and asked for credentials again: was its token stolen?", runner.name);
+                    let text =
+                        format!("{} is registered and asked for credentials again: was its token stolen?", runner.name);
                     self.notify(NoticeKind::ClaimAfterRegistration, text);
                     Outcome::ClaimRefused
                 }
@@ -369,7 +387,10 @@ impl<'a> Draft<'a> {
             // This occurs when a create that was delayed in the engine is carried out after we took it for gone.
             (RunnerInput::TaskAlive { task } | RunnerInput::Launched { task, .. }, RunnerState::Gone { .. }) => {
                 self.stop(runner, Some(task.clone()), "its runner was already written off", self.now_ms);
-                self.notify(NoticeKind::Unexpected, format!("{}: the engine still shows {task}; it is stopped", runner.name));
+                self.notify(
+                    NoticeKind::Unexpected,
+                    format!("{}: the engine still shows {task}; it is stopped", runner.name),
+                );
             }
             (_, _) => {}
         }
@@ -451,14 +472,11 @@ impl<'a> Draft<'a> {
         }
     }
 
-    fn tell_interrupted(&mut self, runner: &Runner, job: JobId, why: &str) {
-        let text = format!("job {job} lost its runner {}: {why}. GitHub fails it and does not queue it again", runner.name);
-        self.record(Some(job), Some(runner.name.clone()), text.clone());
-        self.notify(NoticeKind::JobInterrupted, text);
-    }
-
+    /// Its machine went while it ran, as far as we know. GitHub is asked at once; a person is told if it has not ended.
     fn interrupted(&mut self, runner: &Runner, job: JobId, why: &str) {
-        self.tell_interrupted(runner, job, why);
+        let notice = interruption(&runner.name, job, why);
+        self.record(Some(job), Some(runner.name.clone()), notice.text.to_string());
+        self.effect(Effect::Notify(notice), self.now_ms + INTERRUPTED_NOTICE_AFTER_MS);
         if let Some(repo) = &runner.repo {
             self.effect(Effect::ReadJob { job, repo: repo.clone() }, self.now_ms);
         }
@@ -466,17 +484,18 @@ impl<'a> Draft<'a> {
 
     fn deregister(&mut self, runner: &Runner) {
         if runner.claims > 0 {
-            let effect = Effect::Deregister {
-                runner: runner.name.clone(),
-                scope: runner.scope.clone(),
-                claims: runner.claims,
-            };
+            let effect =
+                Effect::Deregister { runner: runner.name.clone(), scope: runner.scope.clone(), claims: runner.claims };
             self.effect(effect, self.now_ms);
         }
     }
 
     fn adopt(&mut self, task: &Task) -> Outcome {
-        self.out.steps.push(("runner", self.view.runners.get(&task.runner).map_or("(none)", |r| r.value.state.label()), "adopt"));
+        self.out.steps.push((
+            "runner",
+            self.view.runners.get(&task.runner).map_or("(none)", |r| r.value.state.label()),
+            "adopt",
+        ));
         if self.view.runners.contains_key(&task.runner) || task.stopped.is_some() {
             return Outcome::Duplicate;
         }

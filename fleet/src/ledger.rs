@@ -177,8 +177,10 @@ impl Ledger {
             }
         }
         // A pool that was empty may have been taken out since it was read; without it nothing would be counted.
-        let used = decision.jobs.iter().filter_map(|put| put.value.pool.as_ref());
-        for id in used.chain(decision.runners.iter().map(|put| &put.value.pool)) {
+        // Jobs that do not wait and runners that are gone are not: theirs may long be out when GitHub ends a lost job.
+        let waiting = decision.jobs.iter().filter(|put| put.value.state == JobState::Queued);
+        let live = decision.runners.iter().filter(|put| put.value.state.is_live());
+        for id in waiting.filter_map(|put| put.value.pool.as_ref()).chain(live.map(|put| &put.value.pool)) {
             if !self.pools.contains_key(id) && !decision.pools.iter().any(|put| put.value.pool.id == *id) {
                 return conflict(format!("pool {id} was taken out"));
             }
@@ -213,7 +215,11 @@ impl Ledger {
             match &key {
                 Key::Job(id) => drop(self.jobs.remove(id)),
                 Key::Runner(name) => drop(self.runners.remove(name)),
-                Key::Pool(_) | Key::Effect(_) | Key::Suspicion(_) | Key::Budget(_) | Key::Lease(_)
+                Key::Pool(_)
+                | Key::Effect(_)
+                | Key::Suspicion(_)
+                | Key::Budget(_)
+                | Key::Lease(_)
                 | Key::Inventoried => {}
             }
             self.touch(key);

@@ -42,4 +42,3 @@ pub mod wire;
 
 pub use decide::decide;
 pub use reconcile::reconcile;
-

@@ -102,7 +102,9 @@ impl Policy {
             Err(bad) => return Placement::Unmatched(format!("ignored: {bad}")),
         };
         if let Some(required) = self.required_label.as_deref().filter(|label| !labels.contains(label)) {
-            return Placement::Unmatched(format!("ignored: it does not ask for `{required}`, so it is not meant for us"));
+            return Placement::Unmatched(format!(
+                "ignored: it does not ask for `{required}`, so it is not meant for us"
+            ));
         }
         if labels.is_empty() {
             return Placement::Unmatched("ignored: it asks for no label at all".into());
@@ -114,7 +116,10 @@ impl Policy {
     fn refusal(&self, job: &JobFacts) -> Option<String> {
         let repo = &job.repo;
         let Some(owner) = self.owners.get(repo.owner()) else {
-            return Some(format!("refused: owner {} is not allowed; add it to the configuration to serve it", repo.owner()));
+            return Some(format!(
+                "refused: owner {} is not allowed; add it to the configuration to serve it",
+                repo.owner()
+            ));
         };
         if owner.repositories.as_ref().is_some_and(|allowed| !allowed.contains(repo)) {
             return Some(format!("refused: repository {repo} is not on its owner's allow-list"));
@@ -208,10 +213,7 @@ mod tests {
     fn the_most_specific_open_class_takes_the_job_and_ties_go_by_order() {
         let policy = policy();
         assert_eq!(placed(&policy, &job("Acme/web", &["Self-Hosted", "LINUX"])), "small@acme/web[linux,self-hosted]");
-        assert_eq!(
-            placed(&policy, &job("acme/web", &["self-hosted", "big"])),
-            "big@acme/web[big,linux,self-hosted]"
-        );
+        assert_eq!(placed(&policy, &job("acme/web", &["self-hosted", "big"])), "big@acme/web[big,linux,self-hosted]");
     }
 
     #[test]
@@ -219,10 +221,7 @@ mod tests {
         let mut policy = policy();
         assert_eq!(placed(&policy, &job("acme/web", &["self-hosted", "gpu"])), "closed gpu");
         policy.classes.push(class("spare", &["self-hosted", "gpu", "spare"], 1));
-        assert_eq!(
-            placed(&policy, &job("acme/web", &["self-hosted", "gpu"])),
-            "spare@acme/web[gpu,self-hosted,spare]"
-        );
+        assert_eq!(placed(&policy, &job("acme/web", &["self-hosted", "gpu"])), "spare@acme/web[gpu,self-hosted,spare]");
     }
 
     #[test]
@@ -235,10 +234,7 @@ mod tests {
         assert!(why("acme/web", &["self-hosted", "a,b"]).contains("cannot be registered"));
         let public = JobFacts { public: Some(true), ..job("acme/web", &["self-hosted"]) };
         assert!(placed(&policy, &public).contains("is public"));
-        let allowed = Policy {
-            public_allowed: BTreeSet::from([Repo::parse("ACME/Web").unwrap()]),
-            ..policy.clone()
-        };
+        let allowed = Policy { public_allowed: BTreeSet::from([Repo::parse("ACME/Web").unwrap()]), ..policy.clone() };
         assert!(matches!(allowed.place(&public), Placement::Pool(_)));
     }
 }

@@ -299,8 +299,24 @@ impl<'a> Sweep<'a> {
         suspects.rotate_left(start);
         self.found.probes.extend(suspects.into_iter().take(JOB_READS_PER_SWEEP));
         for event in self.sight.listed.values().flatten() {
-            self.found.events.push(event.clone());
+            if self.is_news(event) {
+                self.found.events.push(event.clone());
+            }
         }
+    }
+
+    /// A job that is not for us is set aside once, with the reason, and not again by each sweep that sees it.
+    fn is_news(&mut self, event: &Event) -> bool {
+        let Event::Job { facts, input } = event else { return true };
+        let served = matches!(self.policy.place(facts), Placement::Pool(_) | Placement::Closed(_));
+        let names_ours = input.runner().is_some_and(|name| RunnerName::parse_registered(&self.prefix, name).is_some());
+        if served || names_ours || self.sight.jobs.iter().any(|job| job.facts.id == facts.id) {
+            return true;
+        }
+        let key = format!("aside/{}", facts.id);
+        let seen_ms = self.sight.suspicions.get(&key).copied();
+        self.found.suspicions.insert(key, seen_ms.unwrap_or(self.sight.now_ms));
+        seen_ms.is_none()
     }
 
     /// The configuration may have changed since the job was matched.
@@ -392,12 +408,11 @@ pub fn judge(probe: &Probe, answer: Answer, jobs: &[Job]) -> Verdict {
             Verdict::Delete(scope.clone(), *id)
         }
         (Probe::Job { .. }, Answer::Job(Some(event))) => Verdict::Event(event),
-        (Probe::Job { job, .. }, Answer::Job(None)) => jobs
-            .iter()
-            .find(|row| row.facts.id == *job)
-            .map_or(Verdict::Nothing, |row| {
+        (Probe::Job { job, .. }, Answer::Job(None)) => {
+            jobs.iter().find(|row| row.facts.id == *job).map_or(Verdict::Nothing, |row| {
                 Verdict::Event(Event::Job { facts: row.facts.clone(), input: JobInput::Missing })
-            }),
+            })
+        }
         (
             Probe::TaskMissing { .. }
             | Probe::TaskAlive { .. }

@@ -90,6 +90,9 @@ pub enum RunnerState {
         why: Arc<str>,
         /// When we learned it, milliseconds.
         at_ms: u64,
+        /// Why we were ending it, if we were.
+        #[serde(default)]
+        ended: Option<EndWhy>,
         /// The job that it was running when it went.
         interrupted: Option<JobId>,
     },
@@ -474,7 +477,8 @@ impl Runner {
             return Step::Stay;
         }
         let interrupted = if let RunnerState::Busy { job, .. } = self.state { job } else { None };
-        self.to(RunnerState::Gone { why: why.clone(), at_ms: now_ms, interrupted })
+        let ended = if let RunnerState::Ending { why, .. } = &self.state { Some(why.clone()) } else { None };
+        self.to(RunnerState::Gone { why: why.clone(), at_ms: now_ms, ended, interrupted })
     }
 }
 
@@ -484,6 +488,19 @@ impl EndWhy {
         match self {
             Self::Completed(_) | Self::Ended(_) | Self::NoDemand => END_GRACE_MS,
             Self::BootOverdue | Self::LifetimeOver | Self::Ghost | Self::Stopped(_) => 0,
+        }
+    }
+
+    /// Whether a job that failed after it may have been lost with its machine: we did not stop that at work.
+    pub(crate) fn may_lose_its_job(&self) -> bool {
+        match self {
+            Self::Ended(_) => true,
+            Self::Completed(_)
+            | Self::NoDemand
+            | Self::BootOverdue
+            | Self::LifetimeOver
+            | Self::Ghost
+            | Self::Stopped(_) => false,
         }
     }
 

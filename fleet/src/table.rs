@@ -70,7 +70,9 @@ impl Cell for (Runner, RunnerInput) {
         match runner.step(input, &class(), NOW_MS) {
             Step::Stay => "·".into(),
             Step::Impossible => "!".into(),
-            Step::Change(next) if next.state == runner.state => format!("{} ({})", next.state.label(), changed(runner, &next)),
+            Step::Change(next) if next.state == runner.state => {
+                format!("{} ({})", next.state.label(), changed(runner, &next))
+            }
             Step::Change(next) => format!("→ {}", next.state.label()),
         }
     }
@@ -136,7 +138,7 @@ fn runner_states() -> Vec<Named<Runner>> {
         (None, RunnerState::Busy { job: Some(JOB), since_ms: 0 }),
         (None, ending(EndWhy::Completed(JOB))),
         (Some("Ending on a guess"), ending(EndWhy::Ghost)),
-        (None, RunnerState::Gone { why: "".into(), at_ms: 0, interrupted: None }),
+        (None, RunnerState::Gone { why: "".into(), at_ms: 0, ended: None, interrupted: None }),
     ]
     .into_iter()
     .map(|(name, state)| (name.unwrap_or(state.label()).to_owned(), runner(state)))

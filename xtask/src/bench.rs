@@ -92,7 +92,8 @@ impl Desk {
             self.nonce += 1;
             decisions += 1;
             let view = self.ledger.load(&Keys::of(&self.policy, &events), self.nonce);
-            let decision = fleet::decide(&self.policy, &view, &events, Moment { now_ms: self.nonce, nonce: self.nonce });
+            let decision =
+                fleet::decide(&self.policy, &view, &events, Moment { now_ms: self.nonce, nonce: self.nonce });
             if self.ledger.commit(&decision, self.nonce).is_err() || !decision.again {
                 return decisions;
             }

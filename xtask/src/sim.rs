@@ -113,7 +113,10 @@ fn print(tally: &Tally) {
     println!("faults:");
     tally.faults.iter().for_each(|(name, count)| println!("  {count:>10}  {name}"));
     println!("rows of the tables:");
-    tally.steps.iter().for_each(|((machine, state, input), count)| println!("  {count:>10}  {machine}: {state} × {input}"));
+    tally
+        .steps
+        .iter()
+        .for_each(|((machine, state, input), count)| println!("  {count:>10}  {machine}: {state} × {input}"));
     println!("worlds:");
     tally.profiles.iter().for_each(|(name, count)| println!("  {count:>10}  {name}"));
     let seconds = tally.took.as_secs_f64().max(0.001);

@@ -14,6 +14,7 @@ use std::{
 };
 
 use controller::{
+    letters::Letters,
     ports::{Inbox, Ports, Store},
     service::Controller,
     settings::Settings,
@@ -32,7 +33,6 @@ use super::{
     clock::WallClock,
     engine_words,
     front::{self, Front},
-    letters::Letters,
     notices::LogNotifier,
     parts::Parts,
     plan::Plan,

@@ -8,8 +8,6 @@ use fleet::event::Event;
 use tokio::sync::mpsc;
 use tracing::warn;
 
-use super::backoff::Backoff;
-
 /// Listens for ever.
 pub(crate) async fn listen(mut words: mpsc::Receiver<Event>, controller: Arc<Controller>) {
     let mut heard = Vec::with_capacity(WORDS_AT_ONCE);

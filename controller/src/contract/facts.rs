@@ -101,7 +101,7 @@ pub fn runner(name: &str, state: RunnerState) -> Runner {
 
 /// A runner's end.
 pub fn gone(at_ms: u64) -> RunnerState {
-    RunnerState::Gone { why: "ended".into(), at_ms, interrupted: None }
+    RunnerState::Gone { why: "ended".into(), at_ms, ended: None, interrupted: None }
 }
 
 /// A launch of a runner of the suites' pool.

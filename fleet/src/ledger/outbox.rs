@@ -30,7 +30,13 @@ impl Ledger {
     }
 
     /// Takes up to `limit` due effects for `owner`, who holds them until `until_ms`.
-    pub fn lease_due(&mut self, owner: &Arc<str>, now_ms: u64, until_ms: u64, limit: usize) -> Vec<(EffectId, Pending)> {
+    pub fn lease_due(
+        &mut self,
+        owner: &Arc<str>,
+        now_ms: u64,
+        until_ms: u64,
+        limit: usize,
+    ) -> Vec<(EffectId, Pending)> {
         let ids: Vec<EffectId> =
             self.due.iter().take_while(|(due_ms, _)| *due_ms <= now_ms).take(limit).map(|(_, id)| id.clone()).collect();
         let mut taken = Vec::with_capacity(ids.len());

@@ -135,7 +135,9 @@ impl Machine {
                 return self.kill_idle(claimed.registration);
             }
             beat = Instant::now() + Duration::from_millis(claimed.heartbeat_ms);
-            if self.report(Report::Idle).await == Some(ReportAnswer::EndIfIdle) && self.assigned(claimed.registration).is_none() {
+            if self.report(Report::Idle).await == Some(ReportAnswer::EndIfIdle)
+                && self.assigned(claimed.registration).is_none()
+            {
                 return self.kill_idle(claimed.registration);
             }
         }

@@ -162,6 +162,7 @@ impl GitHub for SimGitHub {
 
     async fn job(&self, repo: &Repo, id: JobId) -> PortResult<Option<Event>> {
         let job = self.rest("read job", |hub, now_ms| hub.job(now_ms, repo, id)).await;
+        self.0.world.trace(|| format!("job {id} is read: {:?}", job.as_ref().map(|job| job.status)));
         found(job).map(|job| job.map(|job| job.event(true)))
     }
 
@@ -179,10 +180,9 @@ impl GitHub for SimGitHub {
     }
 
     async fn failed_deliveries(&self, scope: &Scope, since_ms: u64) -> PortResult<Vec<FailedDelivery>> {
-        let failed = self
-            .rest("list deliveries", |hub, now_ms| hub.failed_deliveries(now_ms, scope, since_ms))
-            .await?;
-        let delivery = |failed: Failed| FailedDelivery { id: failed.id, guid: failed.guid.to_string(), at_ms: failed.at_ms };
+        let failed = self.rest("list deliveries", |hub, now_ms| hub.failed_deliveries(now_ms, scope, since_ms)).await?;
+        let delivery =
+            |failed: Failed| FailedDelivery { id: failed.id, guid: failed.guid.to_string(), at_ms: failed.at_ms };
         Ok(failed.into_iter().map(delivery).collect())
     }
 
@@ -231,7 +231,12 @@ impl SimCompute {
 
     fn end(&self, task: &TaskId, why: &str) -> PortResult<()> {
         let world = &self.0.world;
-        let registration = world.lock().cloud.get(task).filter(|machine| machine.stopped.is_none()).map(|machine| machine.registration);
+        let registration = world
+            .lock()
+            .cloud
+            .get(task)
+            .filter(|machine| machine.stopped.is_none())
+            .map(|machine| machine.registration);
         let Some(registration) = registration else { return Ok(()) };
         if let Some(id) = registration {
             world.check_busy(id, "its machine was stopped");
@@ -294,7 +299,11 @@ impl SimStore {
     }
 
     /// A call of the store: as any other, but its work is a future that never waits.
-    async fn call<T: Send>(&self, what: &'static str, work: impl Future<Output = PortResult<T>> + Send) -> PortResult<T> {
+    async fn call<T: Send>(
+        &self,
+        what: &'static str,
+        work: impl Future<Output = PortResult<T>> + Send,
+    ) -> PortResult<T> {
         self.line.life.alive().await;
         self.line.world.latency(20).await;
         if self.line.world.fault("store fails", |profile| profile.call_fails / 4) {
@@ -315,14 +324,14 @@ impl Store for SimStore {
 
     async fn commit(&self, decision: &Decision, now_ms: u64) -> PortResult<()> {
         let result = self.call("commit", self.store.commit(decision, now_ms)).await;
+        if let Err(error) = &result {
+            self.line.world.trace(|| format!("commit: {error}"));
+        }
         if result.is_ok() {
-            let mut state = self.line.world.lock();
-            for step in &decision.steps {
-                *state.steps.entry(*step).or_default() += 1;
-            }
-            drop(state);
             for record in &decision.records {
-                self.line.world.trace(|| format!("{} {}", record.job.map_or(String::new(), |job| format!("job {job}:")), record.text));
+                self.line.world.trace(|| {
+                    format!("{} {}", record.job.map_or(String::new(), |job| format!("job {job}:")), record.text)
+                });
             }
         }
         result

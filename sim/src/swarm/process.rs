@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     future::Future,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, PoisonError, Weak,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
@@ -12,22 +12,23 @@ use std::{
 
 use controller::{
     agent_api::Refusal,
+    letters::Letters,
     mem::MemStore,
     ports::{Inbox, Ports, Secret},
-    service::{Controller, Decider},
+    service::{Controller, Core, Decider},
     settings::Settings,
     token::ClaimKeys,
 };
 use fleet::{
+    decide::Moment,
     event::Event,
     ids::JobId,
+    policy::Policy,
+    reconcile::{Findings, Sight},
+    view::{Decision, View},
     wire::{ClaimAnswer, ClaimRequest, ReportAnswer, ReportRequest},
 };
-use tokio::{
-    sync::Notify,
-    task::JoinSet,
-    time::timeout,
-};
+use tokio::{sync::Notify, task::JoinSet, time::timeout};
 
 use super::{
     ports::{SimClock, SimCompute, SimGitHub, SimNotifier, SimStore},
@@ -57,7 +58,7 @@ pub(crate) struct Fleet {
 pub(crate) struct Process {
     pub(crate) controller: Arc<Controller>,
     tasks: Mutex<JoinSet<()>>,
-    inbox: Notify,
+    inbox: Arc<Notify>,
     pub(crate) life: Arc<Life>,
 }
 
@@ -209,10 +210,36 @@ async fn keep_alive(world: &Arc<World>, slot: usize) {
         process.kill();
         drop(process);
         world.latency(DOWN_MS).await;
-        // One store, one process: what the dead one held is free at once, as after a restart of `serve`.
+        // One store, one process: what the dead one held is free at once, as after a restart of `serve`. A queue that
+        // many read gives letters out again when nobody acknowledged them in time.
         if world.lock().profile.controllers == 1 {
             world.fleet.store.restart();
+        } else {
+            world.fleet.store.return_letters();
         }
+    }
+}
+
+/// A core whose used rows of the transition tables are counted, also of decisions that change nothing.
+struct Counted {
+    world: Weak<World>,
+    inner: Arc<dyn Decider>,
+}
+
+impl Decider for Counted {
+    fn decide(&self, policy: &Policy, view: &View, events: &[Event], moment: Moment) -> Decision {
+        let decision = self.inner.decide(policy, view, events, moment);
+        if let Some(world) = self.world.upgrade() {
+            let mut state = world.lock();
+            for step in &decision.steps {
+                *state.steps.entry(*step).or_default() += 1;
+            }
+        }
+        decision
+    }
+
+    fn reconcile(&self, policy: &Policy, sight: &Sight<'_>) -> Findings {
+        self.inner.reconcile(policy, sight)
     }
 }
 
@@ -230,15 +257,13 @@ fn boot(world: &Arc<World>, slot: usize, generation: u64) -> Arc<Process> {
     let settings = Settings { heartbeat_ms: 15_000, discover: false, ..Settings::default() };
     let keys = ClaimKeys::new(&policy.stage, vec![Secret::new("claim-key-s3cr3t")]);
     let owner = format!("controller-{slot}-{generation}");
-    let mut controller = Controller::new(ports, policy, settings, keys, &owner);
     let decider = world.fleet.decider.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    if let Some(decider) = decider {
-        controller = controller.with_decider(decider);
-    }
+    let counted = Counted { world: Arc::downgrade(world), inner: decider.unwrap_or_else(|| Arc::new(Core)) };
+    let controller = Controller::new(ports, policy, settings, keys, &owner).with_decider(Arc::new(counted));
     let process = Arc::new(Process {
         controller: Arc::new(controller),
         tasks: Mutex::new(JoinSet::new()),
-        inbox: Notify::new(),
+        inbox: Arc::new(Notify::new()),
         life,
     });
     run(world, &process);
@@ -248,14 +273,10 @@ fn boot(world: &Arc<World>, slot: usize, generation: u64) -> Arc<Process> {
 fn run(world: &Arc<World>, process: &Arc<Process>) {
     process.spawn(process.controller.clone().run_executor());
     process.spawn(process.controller.clone().run_sweeper(SWEEP_EVERY));
-    let (store, inner) = (world.fleet.store.clone(), process.clone());
-    process.spawn(async move {
-        loop {
-            match inner.controller.drain_inbox_once(&*store).await {
-                Ok(0) => inner.inbox.notified().await,
-                Ok(_) => {}
-                Err(_) => tokio::time::sleep(Duration::from_secs(1)).await,
-            }
-        }
-    });
+    let letters = Letters {
+        controller: process.controller.clone(),
+        inbox: world.fleet.store.clone(),
+        arrived: process.inbox.clone(),
+    };
+    process.spawn(letters.work());
 }

@@ -162,7 +162,8 @@ fn first_word_only(view: &View, events: &[Event]) -> Vec<Event> {
 fn frees_early(mut decision: Decision) -> Decision {
     for put in &mut decision.runners {
         if matches!(put.value.state, RunnerState::Ending { .. }) {
-            put.value.state = RunnerState::Gone { why: "taken for gone".into(), at_ms: 0, interrupted: None };
+            put.value.state =
+                RunnerState::Gone { why: "taken for gone".into(), at_ms: 0, ended: None, interrupted: None };
         }
     }
     decision.again = true;
@@ -177,7 +178,9 @@ fn double(decision: &mut Decision) {
         .filter(|spec| spec.attempt == 1)
         .collect();
     for spec in launched {
-        let Some(mut put) = decision.runners.iter().find(|put| put.value.name == spec.runner).cloned() else { continue };
+        let Some(mut put) = decision.runners.iter().find(|put| put.value.name == spec.runner).cloned() else {
+            continue;
+        };
         put.value.name = format!("{}z", spec.runner).into();
         let twin = LaunchSpec { runner: put.value.name.clone(), ..spec };
         decision.runners.push(put);
@@ -189,7 +192,11 @@ fn stop_somebody(decision: &mut Decision, view: &View, events: &[Event], moment:
     let completed = events.iter().any(|event| matches!(event, Event::Job { input: JobInput::Completed { .. }, .. }));
     if completed {
         for row in view.runners.values() {
-            let stop = Effect::Stop { runner: row.value.name.clone(), why: "a job completed".into(), task: row.value.task.clone() };
+            let stop = Effect::Stop {
+                runner: row.value.name.clone(),
+                why: "a job completed".into(),
+                task: row.value.task.clone(),
+            };
             decision.effects.push((stop, moment.now_ms));
         }
     }

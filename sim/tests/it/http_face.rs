@@ -364,7 +364,8 @@ async fn a_token_registers_runners_for_config_sh() {
 async fn a_workflow_goes_on_as_its_jobs_end() {
     let server = github().await;
     let handle = server.handle();
-    let text = "jobs:\n  a: {runs-on: linux, steps: [{run: make}]}\n  b: {needs: a, runs-on: linux, steps: [{run: make}]}\n";
+    let text =
+        "jobs:\n  a: {runs-on: linux, steps: [{run: make}]}\n  b: {needs: a, runs-on: linux, steps: [{run: make}]}\n";
     let flow = handle.submit_workflow(&repo(), Workflow::parse(text).unwrap());
     assert_eq!((handle.jobs_of(flow).len(), handle.workflow_jobs()), (1, 2));
     for (n, key) in ["a", "b"].into_iter().enumerate() {

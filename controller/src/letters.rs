@@ -5,30 +5,30 @@
 
 use std::{sync::Arc, time::Duration};
 
-use controller::{
-    ports::{Inbox, Letter, PortResult},
-    service::Controller,
-    settings::BATCH_EVENTS,
-};
 use fleet::event::Event;
 use tokio::sync::Notify;
 use tracing::{debug, warn};
 
-use super::backoff::Backoff;
+use crate::{
+    backoff::Backoff,
+    ports::{Inbox, Letter, PortResult},
+    service::Controller,
+    settings::BATCH_EVENTS,
+};
 
 /// The worker.
-pub(crate) struct Letters {
+pub struct Letters {
     /// Decides.
-    pub(crate) controller: Arc<Controller>,
+    pub controller: Arc<Controller>,
     /// Where the letters are.
-    pub(crate) inbox: Arc<dyn Inbox>,
+    pub inbox: Arc<dyn Inbox>,
     /// Wakes it.
-    pub(crate) arrived: Arc<Notify>,
+    pub arrived: Arc<Notify>,
 }
 
 impl Letters {
     /// Works for ever. Dropping the future loses nothing: what was in hand comes again after a restart.
-    pub(crate) async fn work(self) {
+    pub async fn work(self) {
         let mut held: Vec<Letter> = Vec::new();
         let mut backoff = Backoff::default();
         loop {

@@ -2,13 +2,13 @@
 
 /// How often it has failed.
 #[derive(Debug, Default)]
-pub(crate) struct Backoff {
+pub struct Backoff {
     failures: u32,
 }
 
 impl Backoff {
     /// Milliseconds to wait after one more failure.
-    pub(crate) fn next_ms(&mut self) -> u64 {
+    pub fn next_ms(&mut self) -> u64 {
         let wait_ms = (FIRST_WAIT_MS << self.failures.min(DOUBLINGS_MAX)).min(LONGEST_WAIT_MS);
         self.failures += 1;
         wait_ms
