@@ -58,7 +58,8 @@ impl Tally {
 }
 
 /// Faults of everything but GitHub.
-const FAULTS: [&str; 18] = [
+const FAULTS: [&str; 19] = [
+    "told again",
     "engine refuses",
     "no capacity",
     "answer lost",

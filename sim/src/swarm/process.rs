@@ -35,6 +35,10 @@ use super::{
     world::World,
 };
 
+/// How late a message comes again at most, milliseconds; most come sooner.
+const ECHO_LATEST_MS: u64 = 15 * 60_000;
+const ECHO_SOON_MS: u64 = 40_000;
+
 /// How often a controller sweeps.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
 
@@ -234,6 +238,8 @@ impl Decider for Counted {
             for step in &decision.steps {
                 *state.steps.entry(*step).or_default() += 1;
             }
+            drop(state);
+            events.iter().for_each(|event| echo(&world, event));
         }
         decision
     }
@@ -241,6 +247,19 @@ impl Decider for Counted {
     fn reconcile(&self, policy: &Policy, sight: &Sight<'_>) -> Findings {
         self.inner.reconcile(policy, sight)
     }
+}
+
+/// A queue gives a message out again, a slow worker comes late: what was told of a runner is told once more.
+fn echo(world: &Arc<World>, event: &Event) {
+    if !matches!(event, Event::Runner { .. } | Event::Adopt(_)) || !world.fault("told again", |profile| profile.echo) {
+        return;
+    }
+    let (world, event) = (world.clone(), event.clone());
+    tokio::spawn(async move {
+        let most_ms = if world.dice(0..=3) == 0 { ECHO_LATEST_MS } else { ECHO_SOON_MS };
+        world.latency(most_ms).await;
+        world.fleet.tell(&world, event).await;
+    });
 }
 
 fn boot(world: &Arc<World>, slot: usize, generation: u64) -> Arc<Process> {

@@ -55,6 +55,8 @@ pub struct Profile {
     pub github: u32,
     /// No webhook arrives at all.
     pub all_lost: bool,
+    /// What was told of a runner is told once more, later (thousandths).
+    pub echo: u32,
     /// A job outlives the maximum lifetime of its runner.
     pub endless_job: bool,
 }
@@ -89,6 +91,7 @@ impl Profile {
             github: 0,
             all_lost: false,
             endless_job: false,
+            echo: 0,
         }
     }
 
@@ -129,6 +132,7 @@ impl Profile {
             stop_lost: some(300),
             crash: some(3),
             github: some(2),
+            echo: some(60),
             ..Self::calm()
         };
         profile.drought = rng.u32(0..10) == 0;
