@@ -121,14 +121,15 @@ fn print(tally: &Tally) {
     tally.profiles.iter().for_each(|(name, count)| println!("  {count:>10}  {name}"));
     let seconds = tally.took.as_secs_f64().max(0.001);
     println!(
-        "{} jobs in scope in {} worlds, {} machines, {} port calls, {} violations; {:.1} s, {:.0} jobs/s",
+        "{} jobs, {} of them in scope, in {} worlds, {} machines, {} port calls, {} violations; {:.1} s, {:.0} jobs/s",
+        tally.pushed,
         tally.jobs,
         tally.worlds,
         tally.started,
         tally.calls,
         tally.violations.len(),
         seconds,
-        tally.jobs as f64 / seconds
+        tally.pushed as f64 / seconds
     );
 }
 

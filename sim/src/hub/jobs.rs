@@ -163,6 +163,17 @@ impl Hub {
         true
     }
 
+    /// Its repository is deleted or handed over before it began: reads no longer find it, and no webhook tells so.
+    pub fn vanish(&mut self, id: JobId) -> bool {
+        let Some(job) = self.jobs.get(&id).filter(|job| matches!(job.status(), Status::Waiting | Status::Queued))
+        else {
+            return false;
+        };
+        self.queue.remove(&(job.queued_ms.unwrap_or(0), id));
+        self.jobs.remove(&id);
+        true
+    }
+
     /// Whether the runner of a job is to end it.
     pub fn cancel_asked(&self, id: JobId) -> bool {
         self.jobs.get(&id).is_some_and(|job| job.cancel)

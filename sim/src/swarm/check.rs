@@ -4,6 +4,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use fleet::{
     ids::{JobId, RunnerName},
+    job::Conclusion,
     policy::Placement,
 };
 
@@ -103,7 +104,13 @@ fn nothing_silent(world: &Arc<World>) {
     if state.profile.name != "deaths" {
         return;
     }
-    let untold: Vec<JobId> = state.interrupted.difference(&state.told_interrupted).copied().collect();
+    // One that a person cancelled afterwards is missed by nobody.
+    let cancelled = |id: &&JobId| {
+        let status = state.hub.jobs.get(id).map(HubJob::status);
+        matches!(status, Some(Status::Done { conclusion: Conclusion::Cancelled, .. }))
+    };
+    let untold = state.interrupted.difference(&state.told_interrupted).filter(|id| !cancelled(id));
+    let untold: Vec<JobId> = untold.copied().collect();
     drop(state);
     for job in untold {
         world.violation(format!("nothing-silent: {} lost its machine and nobody was told", job_name(job)));

@@ -89,6 +89,9 @@ impl Machine {
         if let Some(machine) = world.lock().cloud.get_mut(&self.task) {
             machine.registration = Some(claimed.registration);
         }
+        if world.fault("agent hangs after its claim", |profile| profile.boot_hangs) {
+            std::future::pending::<()>().await;
+        }
         if world.fault("listener never connects", |profile| profile.never_connects) {
             world.sleep(claimed.boot_ms).await;
             return self.ended(false, EndReason::NotConnected).await;

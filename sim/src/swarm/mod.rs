@@ -3,7 +3,7 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`profile`] | what can go wrong |
-//! | `world`, `scenario` | one world and what people do in it |
+//! | `world`, `scenario`, `noise` | one world, what people do in it, what is said that must change nothing |
 //! | `cloud`, `machine` | the engine, and what happens on a machine |
 //! | `process`, `ports` | controllers that are killed and started again; their ports |
 //! | [`mod@run`], `check` | one world from beginning to end; what is looked at |
@@ -14,6 +14,7 @@ mod check;
 mod cloud;
 mod machine;
 pub mod many;
+mod noise;
 mod ports;
 mod process;
 pub mod profile;

@@ -57,6 +57,10 @@ pub struct Profile {
     pub all_lost: bool,
     /// What was told of a runner is told once more, later (thousandths).
     pub echo: u32,
+    /// A stale or forged word is said now and then: one that must change nothing.
+    pub noise: bool,
+    /// The runner group does not let the repositories have its runners.
+    pub group_refuses: bool,
     /// A job outlives the maximum lifetime of its runner.
     pub endless_job: bool,
 }
@@ -92,6 +96,8 @@ impl Profile {
             all_lost: false,
             endless_job: false,
             echo: 0,
+            noise: false,
+            group_refuses: false,
         }
     }
 
@@ -109,6 +115,8 @@ impl Profile {
             7 => Self { name: "deaths", boot_dies: 100, boot_hangs: 60, dies_at_work: 100, dies_idle: 200, ..calm },
             8 => Self { name: "bad hub", github: 2, report_lost: 200, controllers: 2, ..calm },
             9 => Self { name: "operator", operator: true, endless_job: true, ..Self::mixture(rng) },
+            10 => Self { name: "noise", noise: true, dies_idle: 200, agent_hangs: 150, controllers: 2, ..calm },
+            11 => Self { name: "group refuses", group_refuses: true, ..calm },
             _ => Self::mixture(rng),
         }
     }
@@ -141,6 +149,7 @@ impl Profile {
         profile.controllers = rng.usize(1..=3);
         profile.direct = rng.bool();
         profile.twice = rng.u32(0..10) == 0;
+        profile.noise = rng.u32(0..4) == 0;
         profile
     }
 

@@ -55,6 +55,8 @@ pub struct Outcome {
     pub steps: BTreeMap<(&'static str, &'static str, &'static str), u64>,
     /// Notices, by kind.
     pub notices: BTreeMap<NoticeKind, u64>,
+    /// Jobs pushed, reruns included.
+    pub pushed: u64,
     /// Jobs in scope.
     pub jobs: u64,
     /// Machines started.
@@ -165,6 +167,7 @@ fn outcome(world: &Arc<World>, seed: u64, profile: &'static str, rest_ms: Option
         faults,
         steps: state.steps.clone(),
         notices: state.notices.clone(),
+        pushed: state.hub.jobs.len() as u64,
         jobs,
         started: state.cloud.started,
         peak: state.cloud.peak,

@@ -9,13 +9,13 @@ use fastrand::Rng;
 use fleet::{
     class::Class,
     event::Event,
-    ids::{JobId, Repo},
+    ids::{JobId, Repo, RunnerName},
     labels::LabelSet,
     policy::{Owner, Policy},
-    runner::RunnerInput,
+    runner::{RunnerInput, RunnerState},
 };
 
-use super::{profile::Profile, run::Options, world::World};
+use super::{noise, profile::Profile, run::Options, world::World};
 use crate::hub::{
     Hub,
     faults::HubFaults,
@@ -80,7 +80,7 @@ fn hub_faults(profile: &Profile, rng: &mut Rng) -> HubFaults {
         busy_lie_permille: some(300),
         ghost_permille: some(50),
         requeue_permille: some(40),
-        group_refuses: false,
+        group_refuses: profile.group_refuses,
         jit_lost_answer_permille: some(60),
         until_ms: u64::MAX,
     }
@@ -122,6 +122,9 @@ pub(crate) async fn play(world: Arc<World>, mut rng: Rng, jobs: usize) {
     let store_lost_ms = rng.u64(60_000..ARRIVALS_MS);
     if world.lock().profile.store_lost {
         tokio::spawn(lose_store(world.clone(), store_lost_ms));
+    }
+    if world.lock().profile.noise {
+        tokio::spawn(noise::make(world.clone(), rng.fork()));
     }
     if world.lock().profile.operator {
         tokio::spawn(operate(world.clone(), rng.fork()));
@@ -201,10 +204,7 @@ async fn lose_store(world: Arc<World>, at_ms: u64) {
 async fn operate(world: Arc<World>, mut rng: Rng) {
     for _ in 0..4 {
         world.sleep(rng.u64(60_000..240_000)).await;
-        let live: Vec<_> = world.fleet.store.look(|ledger| {
-            ledger.runners().filter(|runner| runner.state.is_live()).map(|runner| runner.name.clone()).collect()
-        });
-        let (Some(process), Some(runner)) = (world.fleet.any(), rng.choice(live)) else { continue };
+        let (Some(process), Some(runner)) = (world.fleet.any(), somebody(&world, &mut rng)) else { continue };
         world.lock().stopped_by_hand.insert(runner.clone());
         world.trace(|| format!("a person stops {runner}"));
         let stop = RunnerInput::Stop { by: "operator".into() };
@@ -213,6 +213,16 @@ async fn operate(world: Arc<World>, mut rng: Rng) {
     }
     set_small(&world, 1);
     world.lock().profile.operator = false;
+}
+
+/// Whom a person stops: one that is recalled, if there is one, else anyone.
+fn somebody(world: &Arc<World>, rng: &mut Rng) -> Option<RunnerName> {
+    let live: Vec<(bool, RunnerName)> = world.fleet.store.look(|ledger| {
+        let live = ledger.runners().filter(|runner| runner.state.is_live());
+        live.map(|runner| (matches!(runner.state, RunnerState::Recalled { .. }), runner.name.clone())).collect()
+    });
+    let recalled = live.iter().find(|(recalled, _)| *recalled).map(|(_, name)| name.clone());
+    recalled.or_else(|| rng.choice(live).map(|(_, name)| name))
 }
 
 /// Closes the class `small`, or opens it again.
