@@ -244,9 +244,9 @@ impl Draft<'_> {
             .out
             .effects
             .iter()
-            .filter_map(|(effect, _)| match effect {
-                Effect::Launch(spec) if spec.attempt == 1 => Some(spec.pool.class.clone()),
-                _ => None,
+            .filter_map(|(effect, _)| {
+                let Effect::Launch(spec) = effect else { return None };
+                (spec.attempt == 1).then(|| spec.pool.class.clone())
             })
             .collect();
         classes.sort();
@@ -286,10 +286,9 @@ impl Draft<'_> {
     }
 
     fn has_launched(&self, id: &PoolId) -> bool {
-        self.out.effects.iter().any(|(effect, _)| match effect {
-            Effect::Launch(spec) => spec.attempt == 1 && spec.pool.id == *id,
-            _ => false,
-        })
+        let launches =
+            |effect: &Effect| matches!(effect, Effect::Launch(spec) if spec.attempt == 1 && spec.pool.id == *id);
+        self.out.effects.iter().any(|(effect, _)| launches(effect))
     }
 }
 

@@ -252,10 +252,10 @@ impl<'a> Sweep<'a> {
     /// Its job has ended, but nothing named the runner: ask GitHub who ran it.
     fn busy(&mut self, runner: &Runner, job: JobId) {
         let open = self.sight.jobs.iter().any(|row| row.facts.id == job);
-        if let Some(repo) = runner.repo.clone().filter(|_| !open) {
-            if self.confirmed(format!("served/{}", runner.name)) {
-                self.found.probes.push(Probe::Job { job, repo });
-            }
+        if let Some(repo) = runner.repo.clone().filter(|_| !open)
+            && self.confirmed(format!("served/{}", runner.name))
+        {
+            self.found.probes.push(Probe::Job { job, repo });
         }
     }
 
@@ -333,9 +333,9 @@ impl<'a> Sweep<'a> {
     /// Whether GitHub's list says something else of the job than our row, and the list's word is not enough.
     fn is_doubtful(&self, job: &Job) -> bool {
         let Some(listed) = self.sight.listed.get(&job.facts.repo) else { return false };
-        let input = listed.iter().find_map(|event| match event {
-            Event::Job { facts, input } if facts.id == job.facts.id => Some(input),
-            _ => None,
+        let input = listed.iter().find_map(|event| {
+            let Event::Job { facts, input } = event else { return None };
+            (facts.id == job.facts.id).then_some(input)
         });
         match (&job.state, input) {
             // Not in any open run: it has ended, or the list lags.

@@ -277,6 +277,7 @@ impl RunnerState {
 
 /// What a step does.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "the large variant is the usual one and lives for one statement")]
 pub enum Step {
     /// Nothing.
     Stay,

@@ -237,9 +237,9 @@ fn a_refused_launch_tries_the_next_place_then_waits_and_frees_the_room() {
     desk.tell(&[job(1, JobInput::Queued)]);
     let runner = desk.live()[0].name.clone();
     desk.runner(&runner, RunnerInput::Refused { attempt: 1, why: "no vCPU".into() });
-    let next = desk.ledger.effects().find_map(|(_, pending)| match &pending.effect {
-        Effect::Launch(spec) if spec.attempt == 2 => Some(spec.placement),
-        _ => None,
+    let next = desk.ledger.effects().find_map(|(_, pending)| {
+        let Effect::Launch(spec) = &pending.effect else { return None };
+        (spec.attempt == 2).then_some(spec.placement)
     });
     assert_eq!(next, Some(1));
     desk.runner(&runner, RunnerInput::Refused { attempt: 2, why: "no vCPU".into() });
