@@ -106,7 +106,16 @@ impl Decider for Wrong {
                 found.probes.retain(|probe| !matches!(probe, Probe::Job { .. }));
             }
             Self::NeverCleans => found.probes.clear(),
-            _ => {}
+            Self::DropsLaunches
+            | Self::DoublesLaunches
+            | Self::IgnoresCaps
+            | Self::IgnoresGuards
+            | Self::OneJobOneRunner
+            | Self::StopsAnybody
+            | Self::KillsOrphans
+            | Self::DropsApprovals
+            | Self::FreesEarly
+            | Self::HoldsForEver => {}
         }
         found
     }
@@ -129,7 +138,14 @@ impl Wrong {
                     put.value.flags = fleet::view::PoolFlags { held_until_ms: u64::MAX / 2, ..put.value.flags.clone() };
                 }
             }
-            _ => {}
+            Self::IgnoresCaps
+            | Self::IgnoresGuards
+            | Self::OneJobOneRunner
+            | Self::TrustsBusy
+            | Self::TrustsOneListing
+            | Self::DropsApprovals
+            | Self::SweepsNoJobs
+            | Self::FreesEarly => {}
         }
     }
 }
@@ -152,9 +168,9 @@ fn without_supply(view: &View) -> View {
 
 /// A job that is known is not looked at again until it runs.
 fn first_word_only(view: &View, events: &[Event]) -> Vec<Event> {
-    let known = |event: &Event| match event {
-        Event::Job { facts, input: JobInput::Queued | JobInput::QueuedDirect } => view.jobs.contains_key(&facts.id),
-        _ => false,
+    let known = |event: &Event| {
+        matches!(event, Event::Job { facts, input: JobInput::Queued | JobInput::QueuedDirect }
+            if view.jobs.contains_key(&facts.id))
     };
     events.iter().map(|event| if known(event) { Event::Balance } else { event.clone() }).collect()
 }

@@ -68,9 +68,10 @@ fn a_webhook_tells_what_was_when_it_happened() {
     let events: Vec<JobInput> = hub
         .due(T0 + 9)
         .iter()
-        .map(|delivery| match delivery.event() {
-            Event::Job { input, .. } => input,
-            other => panic!("{other:?}"),
+        .map(|delivery| {
+            let event = delivery.event();
+            let Event::Job { input, .. } = event else { panic!("{event:?}") };
+            input
         })
         .collect();
     let runner: std::sync::Arc<str> = "r-1".into();
