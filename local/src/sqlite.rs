@@ -1,6 +1,6 @@
 //! The store of one machine: [`fleet::ledger::Ledger`] in memory, a SQLite file below it.
 //!
-//! One thread owns both. It takes what is asked from a bounded queue and answers in groups ([`writer`]), so a burst of
+//! One thread owns both. It takes what is asked from a bounded queue and answers in groups (`writer`), so a burst of
 //! commits costs few fsyncs. Every rule (revisions, guards, leases, budgets) is the ledger's; here is only durability.
 //!
 //! | file | what it holds |

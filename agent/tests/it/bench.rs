@@ -163,7 +163,7 @@ impl Drop for Agent {
                 self.terminate();
                 let deadline = Instant::now() + Duration::from_millis(1200);
                 while self.lives() && Instant::now() < deadline {
-                    thread::sleep(LOOK);
+                    thread::sleep(LOOK); // deadline
                 }
             }
         }
@@ -192,7 +192,7 @@ pub(crate) fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> 
             return found;
         }
         assert!(Instant::now() < deadline, "waited too long for {what}");
-        thread::sleep(LOOK);
+        thread::sleep(LOOK); // deadline
     }
 }
 

@@ -99,8 +99,8 @@ fn a_job_received_right_before_the_freeze_wins() {
     // No worker yet: only the line tells. It is even unfinished when everything stops.
     let listener = r#"say Listening for Jobs
         until_file job
-        printf 'x: Running job: bui'; touch received
-        until_file go_on; echo ld; worker; wait"#;
+        printf 'x: Running job: bu'; touch received
+        until_file go_on; echo ild; worker; wait"#;
     let bench = Bench::new(Plane::start([run()]), listener);
     let (job, received) = (bench.path("job"), bench.path("received"));
     bench.plane.on_report(move |report| {

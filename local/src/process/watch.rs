@@ -33,7 +33,7 @@ pub(super) async fn child(inner: Arc<Inner>, id: TaskId, mut child: Child) {
     let leader = child.id().map(u32::cast_signed);
     let status = child.wait().await;
     let dir = inner.folders.of(&id);
-    if is_anothers(&dir, status.as_ref().ok()) {
+    if is_of_another(&dir, status.as_ref().ok()) {
         // This occurs when an earlier life of the daemon was killed right after its spawn: its agent was first.
         inner.watched(&id).set_agent(None);
         return adopted(inner, id).await;
@@ -43,7 +43,7 @@ pub(super) async fn child(inner: Arc<Inner>, id: TaskId, mut child: Child) {
 }
 
 /// Whether the folder is in another agent's hands although ours has ended. If none has begun there, none will.
-fn is_anothers(dir: &Folder, status: Option<&ExitStatus>) -> bool {
+fn is_of_another(dir: &Folder, status: Option<&ExitStatus>) -> bool {
     if status.is_some_and(|status| status.code() == Some(ALREADY_STARTED)) {
         return true;
     }
