@@ -87,7 +87,7 @@ async fn watch(play: &mut Play, jobs: usize) -> Result<(), String> {
         } else if ended {
             break;
         }
-        tokio::time::sleep(LOOK_EACH).await;
+        tokio::time::sleep(LOOK_EACH).await; // deadline
     }
     let left = play.wind_up().await;
     judge(play, left)

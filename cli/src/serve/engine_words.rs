@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use controller::service::Controller;
+use controller::{backoff::Backoff, service::Controller};
 use fleet::event::Event;
 use tokio::sync::mpsc;
 use tracing::warn;
