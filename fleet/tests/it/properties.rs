@@ -1,12 +1,13 @@
-//! Random sequences of events, also nonsensical ones: whatever comes, the totals stay true and the caps hold.
+//! Random sequences of events, also nonsensical ones: whatever comes, the promises of `fleet::invariants` hold.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use fleet::{
     event::Event,
-    ids::RunnerName,
+    ids::{ClassName, PoolId, RunnerName},
+    invariants,
     job::{Conclusion, JobInput},
-    runner::{RunnerInput, RunnerState},
+    runner::{Runner, RunnerInput, RunnerState},
     wire::EndReason,
 };
 use proptest::prelude::*;
@@ -71,11 +72,40 @@ fn runner_input(input: u8) -> RunnerInput {
     }
 }
 
-/// The totals that hold the limits, counted again from the rows.
+/// The rows before a step, to see what it did.
+struct Before(BTreeMap<RunnerName, Runner>);
+
+impl Before {
+    fn of(desk: &Desk) -> Self {
+        Self(desk.ledger.runners().map(|runner| (runner.name.clone(), runner.clone())).collect())
+    }
+
+    /// What the step broke.
+    fn broken(&self, desk: &Desk) -> Vec<String> {
+        let steps = desk.ledger.runners().filter_map(|after| self.0.get(&after.name).map(|before| (before, after)));
+        let given_up = steps.filter_map(|(before, after)| invariants::no_busy_runner_given_up(before, after));
+        let new = desk.ledger.runners().filter(|runner| !self.0.contains_key(&runner.name));
+        let launched: BTreeSet<&PoolId> = new.map(|runner| &runner.pool).collect();
+        let pools = desk.ledger.pools().filter(|pool| launched.contains(&pool.pool.id));
+        let needless = pools.filter_map(|pool| invariants::no_needless_launch(&pool));
+        given_up.chain(needless).collect()
+    }
+}
+
+/// The promises that hold at any moment, over rows; and the totals that they rest on, counted again.
 fn check(desk: &Desk) {
-    let live = desk.ledger.runners().filter(|runner| runner.state.is_live()).count();
-    assert_eq!(live, desk.ledger.live() as usize);
-    assert!(live <= desk.policy.max as usize, "cap-held");
+    let mut live: BTreeMap<ClassName, u32> = BTreeMap::new();
+    for runner in desk.ledger.runners().filter(|runner| runner.state.is_live()) {
+        *live.entry(runner.class.clone()).or_default() += 1;
+    }
+    assert_eq!(live.values().sum::<u32>(), desk.ledger.live());
+    let mut broken = invariants::cap_held(&desk.policy, &live);
+    broken.extend(invariants::no_job_waits_beside_room(&desk.policy, &live, desk.ledger.pools(), desk.now_ms));
+    assert_eq!(broken, Vec::<String>::new());
+    totals_are_true(desk);
+}
+
+fn totals_are_true(desk: &Desk) {
     let mut unbound: BTreeMap<_, u32> = BTreeMap::new();
     let mut queued: BTreeMap<_, u32> = BTreeMap::new();
     for runner in desk.ledger.runners().filter(|runner| runner.state.is_unbound()) {
@@ -90,8 +120,6 @@ fn check(desk: &Desk) {
         let id = &pool.pool.id;
         assert_eq!(pool.queued, queued.get(id).copied().unwrap_or(0), "demand of {id}");
         assert_eq!(pool.unbound, unbound.get(id).copied().unwrap_or(0), "supply of {id}");
-        let room = live < desk.policy.max as usize && pool.flags.held_until_ms <= desk.now_ms;
-        assert!(!room || pool.deficit() <= 0 || pool.flags.fruitless > 0, "{id} waits although there is room");
     }
 }
 
@@ -99,11 +127,13 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn totals_stay_true_and_caps_hold(moves in moves(), max in 0..5_u32) {
+    fn promises_hold_and_totals_stay_true(moves in moves(), max in 0..5_u32) {
         let mut desk = Desk::new(max);
         for step in &moves {
+            let before = Before::of(&desk);
             play(&mut desk, step);
             check(&desk);
+            prop_assert_eq!(before.broken(&desk), Vec::<String>::new());
         }
     }
 
@@ -121,5 +151,24 @@ proptest! {
                 }
             }
         }
+    }
+
+    #[test]
+    fn when_all_jobs_end_and_all_machines_go_nothing_is_left(moves in moves()) {
+        let mut desk = Desk::new(3);
+        moves.iter().for_each(|step| play(&mut desk, step));
+        let open: Vec<u64> = desk.ledger.jobs().filter(|job| job.state.is_open()).map(|job| job.facts.id.0).collect();
+        for id in open {
+            desk.tell(&[job_of("acme/web", id, JobInput::Missing)]);
+        }
+        let live: Vec<RunnerName> =
+            desk.ledger.runners().filter(|runner| runner.state.is_live()).map(|runner| runner.name.clone()).collect();
+        for runner in live {
+            desk.tell(&[Event::Runner { runner, input: RunnerInput::TaskGone { why: "exit 0".into() } }]);
+        }
+        let left = invariants::scale_to_zero(desk.ledger.jobs(), desk.ledger.runners(), []);
+        prop_assert_eq!(left, Vec::<String>::new());
+        let waits: Vec<String> = desk.ledger.pools().filter(|pool| pool.queued > 0).map(|pool| format!("{pool:?}")).collect();
+        prop_assert_eq!(waits, Vec::<String>::new());
     }
 }
