@@ -2,6 +2,7 @@
 
 use std::{fs, time::Duration};
 
+use fleet::invariants::scale_to_zero;
 use tokio::time::{Instant, sleep};
 
 use super::{
@@ -66,11 +67,8 @@ fn folders(site: &Site) -> Vec<String> {
 
 fn rows(site: &Site) -> Vec<String> {
     let Some(scan) = watch::scan(site) else { return vec!["the daemon's store cannot be read".into()] };
-    let live = scan.runners.iter().filter(|runner| runner.state.is_live());
-    let mut found: Vec<String> =
-        live.map(|runner| format!("{} is still {} in the store", runner.name, runner.state.label())).collect();
-    found.extend(scan.open_jobs.iter().map(|job| format!("job {} is still open in the store", job.facts.id)));
-    found.extend(scan.effects.iter().map(|(id, pending)| format!("effect {id} is not done ({} tries)", pending.tries)));
+    let effects = scan.effects.iter().map(|(id, _)| id);
+    let mut found = scale_to_zero(&scan.open_jobs, &scan.runners, effects);
     if let Some(letters) = watch::letters(site).filter(|letters| *letters > 0) {
         found.push(format!("{letters} webhooks are not handled"));
     }
