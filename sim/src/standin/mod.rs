@@ -1,6 +1,6 @@
 //! A stand-in for the official `actions/runner` program, for places where that one cannot be downloaded.
 //!
-//! One executable plays all of it: [`mod@install`] lays out a runner folder whose `bin/Runner.Listener` and
+//! One executable plays all of it: `install` lays out a runner folder whose `bin/Runner.Listener` and
 //! `bin/Runner.Worker` are links to the executable, and [`dispatch`] sees by which name it was called. It talks to the
 //! simulated GitHub's private broker ([`wire`]), never to GitHub. It must not depend on anything of the control plane:
 //! to an agent it is the official program.

@@ -1,6 +1,6 @@
 //! GitHub workflow files: parsed, expanded into jobs, and decided upon as GitHub would.
 //!
-//! [`Workflow::parse`] turns a text into [`JobPlan`]s, one for each job of each matrix; [`mod@ready`] says which of them
+//! [`Workflow::parse`] turns a text into [`JobPlan`]s, one for each job of each matrix; `ready` says which of them
 //! may run now; [`spec::JobSpec`] is what a worker gets. Expressions are shared: jobs' conditions are decided here,
 //! steps' conditions by the worker in `standin`.
 //!

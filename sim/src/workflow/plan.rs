@@ -28,7 +28,7 @@ pub struct Workflow {
 /// One job of the run: of a matrix, one combination.
 #[derive(Debug, Clone, PartialEq)]
 pub struct JobPlan {
-    /// Its place in [`Workflow::jobs`], and its name in [`ready`](mod@super::ready).
+    /// Its place in [`Workflow::jobs`], and its name in `ready`.
     pub index: usize,
     /// The job's id in the file. All jobs of one matrix share it.
     pub key: String,
