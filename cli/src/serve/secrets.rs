@@ -88,7 +88,13 @@ fn new_key() -> io::Result<String> {
 }
 
 fn cannot(what: &str, path: &Path, error: &io::Error) -> Failure {
-    Failure::failed(format!("cannot {what} the claim key {}: {error}", path.display()))
+    let dir = path.parent().unwrap_or(path).display();
+    let advice = if error.kind() == io::ErrorKind::StorageFull {
+        format!("free space under {dir}")
+    } else {
+        format!("the user that runs this must be able to write under {dir}")
+    };
+    Failure::failed(format!("cannot {what} the claim key {}: {error}; {advice}", path.display()))
 }
 
 /// Variable with GitHub's token.

@@ -84,7 +84,15 @@ pub(super) fn io(path: &Path, doing: &str, error: &io::Error) -> PortError {
     } else {
         ErrorKind::Retry
     };
-    PortError::new(kind, format!("cannot {doing} {}: {error}", path.display()))
+    let dir = path.parent().unwrap_or(path).display();
+    let advice = if is(&[io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded]) {
+        format!("free space under {dir}")
+    } else if is(&[io::ErrorKind::IsADirectory]) {
+        "move what is there aside".into()
+    } else {
+        format!("the user that runs this must be able to write under {dir}; or give another data folder")
+    };
+    PortError::new(kind, format!("cannot {doing} {}: {error}; {advice}", path.display()))
 }
 
 /// The thread is gone.

@@ -144,10 +144,12 @@ fn check_needs(plans: &[JobPlan], jobs: &yaml::Node) -> Result<(), WorkflowError
     for (key, wanted) in &needs {
         if let Some(missing) = wanted.iter().find(|need| !needs.contains_key(need.as_str())) {
             let known: Vec<&str> = needs.keys().copied().filter(|other| other != key).collect();
-            let message = format!(
-                "job `{key}` needs `{missing}`, which does not exist; the other jobs are: {}",
-                known.join(", ")
-            );
+            let others = if known.is_empty() {
+                "it is the only job".into()
+            } else {
+                format!("the others are: {}", known.join(", "))
+            };
+            let message = format!("job `{key}` needs `{missing}`, which does not exist; {others}");
             return Err(WorkflowError::new(ErrorKind::Needs, at(key), message));
         }
     }
