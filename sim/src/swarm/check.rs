@@ -4,11 +4,12 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use fleet::{
     ids::{JobId, RunnerName},
+    invariants::{self, MachinesUsed},
     job::Conclusion,
     policy::Placement,
 };
 
-use super::{run::job_name, world::World};
+use super::world::World;
 use crate::hub::model::{Cause, HubJob, Status};
 
 /// Jobs that our policy serves.
@@ -20,75 +21,59 @@ pub(crate) fn in_scope(world: &Arc<World>) -> Vec<JobId> {
 
 /// What is not at rest, in words.
 pub(crate) fn leftovers(world: &Arc<World>) -> Vec<String> {
-    let mut left = Vec::new();
-    for id in in_scope(world) {
-        let state = world.lock();
-        if let Some(job) = state.hub.jobs.get(&id).filter(|job| !job.is_done() && job.status() != Status::Waiting) {
-            left.push(format!("no-job-lost: {} is {:?}", job_name(id), job.status()));
-        }
-    }
+    let scope = in_scope(world);
     let state = world.lock();
+    let open = scope.iter().filter_map(|id| state.hub.jobs.get(id));
+    let open = open.filter(|job| !job.is_done() && job.status() != Status::Waiting);
+    let mut left = invariants::no_job_lost(open.map(|job| (job.facts.id, format!("is {:?}", job.status()))));
     let prefix = state.policy.prefix();
-    left.extend(state.cloud.live().map(|(task, _)| format!("scale-to-zero: {task} still runs")));
-    for registered in state.hub.registrations.values().filter(|registered| registered.is_live()) {
-        if RunnerName::parse_registered(&prefix, &registered.name).is_some() {
-            left.push(format!("scale-to-zero: {} is still registered", registered.name));
-        }
-    }
+    let live = state.hub.true_runners().filter(|runner| runner.is_live());
+    let ours = live.filter(|runner| RunnerName::parse_registered(&prefix, &runner.name).is_some());
+    left.extend(invariants::nothing_outside(state.cloud.live().map(|(task, _)| task), ours.map(|runner| &runner.name)));
     let waiting = state.hub.jobs.values().filter(|job| job.status() == Status::Waiting);
     let waits: BTreeSet<JobId> = waiting.map(|job| job.facts.id).collect();
     drop(state);
-    world.fleet.store.look(|ledger| {
+    left.extend(world.fleet.store.look(|ledger| {
         // One that waits for an approval waits for a person.
-        let open = ledger.jobs().filter(|job| job.state.is_open() && !waits.contains(&job.facts.id));
-        left.extend(open.map(|job| format!("scale-to-zero: the row of {} is {:?}", job_name(job.facts.id), job.state)));
-        let live = ledger.runners().filter(|runner| runner.state.is_live());
-        left.extend(live.map(|runner| format!("scale-to-zero: the row of {} is {:?}", runner.name, runner.state)));
-        left.extend(ledger.effects().map(|(id, _)| format!("scale-to-zero: effect {id} is pending")));
-    });
+        let jobs = ledger.jobs().filter(|job| !waits.contains(&job.facts.id));
+        invariants::scale_to_zero(jobs, ledger.runners(), ledger.effects().map(|(id, _)| id))
+    }));
     left
 }
 
 /// The last look.
 pub(crate) fn at_rest(world: &Arc<World>, rested: bool) {
+    let mut broken = Vec::new();
     if !rested {
         // The first few say it all.
-        leftovers(world).into_iter().take(5).for_each(|text| world.violation(text));
+        broken.extend(leftovers(world).into_iter().take(5));
     }
-    no_job_lost(world);
-    no_surplus(world);
-    nothing_silent(world);
-    secrets_stay_secret(world);
+    broken.extend(no_job_lost(world));
+    broken.extend(no_surplus(world));
+    broken.extend(nothing_silent(world));
+    broken.extend(secrets_stay_secret(world));
+    broken.into_iter().for_each(|text| world.violation(text));
 }
 
-fn no_job_lost(world: &Arc<World>) {
-    let mut lost = Vec::new();
-    for id in in_scope(world) {
-        let state = world.lock();
-        if let Some(Status::Done { cause: Cause::QueueTimeout, .. }) = state.hub.jobs.get(&id).map(HubJob::status) {
-            lost.push(format!("no-job-lost: {} failed in the queue", job_name(id)));
-        }
-    }
-    lost.into_iter().for_each(|text| world.violation(text));
-}
-
-/// Without faults, a machine that ran no job was one whose job was stolen or cancelled.
-fn no_surplus(world: &Arc<World>) {
+fn no_job_lost(world: &Arc<World>) -> Vec<String> {
+    let scope = in_scope(world);
     let state = world.lock();
-    if state.profile.name != "calm" {
-        return;
-    }
-    let ran = |job: &&HubJob| job.ran_on.is_some();
-    let jobs: Vec<&HubJob> = state.hub.jobs.values().collect();
-    let without = state.cloud.started.saturating_sub(jobs.iter().filter(|job| ran(job)).count() as u64);
-    let stolen = jobs.iter().filter(|job| stolen(&state, job)).count() as u64;
-    let cancelled = jobs.iter().filter(|job| job.ran_on.is_none() && job.is_done()).count() as u64;
-    drop(state);
-    if without > stolen + cancelled {
-        world.violation(format!(
-            "no-surplus: {without} machines ran no job, but only {stolen} jobs were stolen and {cancelled} cancelled"
-        ));
-    }
+    let jobs = scope.iter().filter_map(|id| state.hub.jobs.get(id));
+    let lost = jobs.filter(|job| matches!(job.status(), Status::Done { cause: Cause::QueueTimeout, .. }));
+    invariants::no_job_lost(lost.map(|job| (job.facts.id, "failed in the queue")))
+}
+
+/// Looked at where nothing fails.
+fn no_surplus(world: &Arc<World>) -> Option<String> {
+    let state = world.lock();
+    let jobs = || state.hub.jobs.values();
+    let used = MachinesUsed {
+        started: state.cloud.started,
+        ran_a_job: jobs().filter(|job| job.ran_on.is_some()).count() as u64,
+        stolen: jobs().filter(|job| stolen(&state, job)).count() as u64,
+        cancelled: jobs().filter(|job| job.ran_on.is_none() && job.is_done()).count() as u64,
+    };
+    invariants::no_surplus(&used).filter(|_| state.profile.name == "calm")
 }
 
 /// Whether a job ran on a runner of another pool than its own.
@@ -98,31 +83,26 @@ fn stolen(state: &super::world::State, job: &HubJob) -> bool {
     machine.is_some_and(|machine| machine.spec.pool.id != pool.id)
 }
 
-/// Where webhooks arrive, every interrupted job is told of.
-fn nothing_silent(world: &Arc<World>) {
+/// Looked at where webhooks arrive.
+fn nothing_silent(world: &Arc<World>) -> Vec<String> {
     let state = world.lock();
     if state.profile.name != "deaths" {
-        return;
+        return Vec::new();
     }
     // One that a person cancelled afterwards is missed by nobody.
     let cancelled = |id: &&JobId| {
         let status = state.hub.jobs.get(id).map(HubJob::status);
         matches!(status, Some(Status::Done { conclusion: Conclusion::Cancelled, .. }))
     };
-    let untold = state.interrupted.difference(&state.told_interrupted).filter(|id| !cancelled(id));
-    let untold: Vec<JobId> = untold.copied().collect();
-    drop(state);
-    for job in untold {
-        world.violation(format!("nothing-silent: {} lost its machine and nobody was told", job_name(job)));
-    }
+    let interrupted = state.interrupted.iter().filter(|id| !cancelled(id)).copied().collect();
+    invariants::nothing_silent(&interrupted, &state.told_interrupted)
 }
 
-fn secrets_stay_secret(world: &Arc<World>) {
-    let found = world.fleet.store.look(|ledger| {
-        let rows = ledger.jobs().map(|row| format!("{row:?}")).chain(ledger.runners().map(|row| format!("{row:?}")));
-        rows.chain(ledger.effects().map(|row| format!("{row:?}"))).find(|row| row.contains("s3cr3t"))
-    });
-    if let Some(row) = found {
-        world.violation(format!("secrets-stay-secret: a row holds one: {row}"));
-    }
+fn secrets_stay_secret(world: &Arc<World>) -> Vec<String> {
+    world.fleet.store.look(|ledger| {
+        let jobs = ledger.jobs().map(|row| ("the row of a job", format!("{row:?}")));
+        let runners = ledger.runners().map(|row| ("the row of a runner", format!("{row:?}")));
+        let effects = ledger.effects().map(|row| ("an effect", format!("{row:?}")));
+        invariants::secrets_stay_secret(jobs.chain(runners).chain(effects), &["s3cr3t"])
+    })
 }

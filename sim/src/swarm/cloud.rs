@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use fleet::{
     effect::LaunchSpec,
     event::Task,
-    ids::{ClassName, RegistrationId, TaskId},
+    ids::{RegistrationId, TaskId},
 };
 use tokio::task::AbortHandle;
 
@@ -84,10 +84,6 @@ impl Cloud {
 
     pub(crate) fn live(&self) -> impl Iterator<Item = (&TaskId, &Machine)> {
         self.machines.iter().filter(|(_, machine)| machine.stopped.is_none())
-    }
-
-    pub(crate) fn live_of(&self, class: &ClassName) -> usize {
-        self.live().filter(|(_, machine)| machine.spec.pool.class == *class).count()
     }
 
     /// What a listing or a read shows: late to see a start, and to see an end.

@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use controller::service::Decider;
 use fastrand::Rng;
-use fleet::{effect::NoticeKind, ids::JobId};
+use fleet::effect::NoticeKind;
 
 use super::{
     check,
@@ -175,9 +175,4 @@ fn outcome(world: &Arc<World>, seed: u64, profile: &'static str, rest_ms: Option
         rest_ms: rest_ms.unwrap_or(REST_LIMIT_MS),
         trace,
     }
-}
-
-/// What a job is called in messages.
-pub(crate) fn job_name(id: JobId) -> String {
-    format!("job {id}")
 }

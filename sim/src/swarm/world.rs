@@ -13,6 +13,7 @@ use fleet::{
     effect::NoticeKind,
     event::Event,
     ids::{JobId, RegistrationId, RunnerName, TaskId},
+    invariants::{self, StopSeen},
     policy::Policy,
     runner::RunnerInput,
 };
@@ -193,20 +194,14 @@ impl World {
 
     /// Checks that the limits hold, at the moment of a launch.
     pub(crate) fn check_caps(&self) {
-        let mut over = Vec::new();
-        {
+        let over = {
             let state = self.lock();
-            let live = state.cloud.live().count();
-            if live > state.policy.max as usize {
-                over.push(format!("cap-held: {live} machines live, {} allowed", state.policy.max));
+            let mut live = BTreeMap::new();
+            for (_, machine) in state.cloud.live() {
+                *live.entry(machine.spec.pool.class.clone()).or_default() += 1;
             }
-            for class in &state.policy.classes {
-                let live = state.cloud.live_of(&class.name);
-                if live > class.max as usize {
-                    over.push(format!("cap-held: {live} machines of class {} live, {} allowed", class.name, class.max));
-                }
-            }
-        }
+            invariants::cap_held(&state.policy, &live)
+        };
         over.into_iter().for_each(|text| self.violation(text));
     }
 
@@ -215,16 +210,20 @@ impl World {
         let now_ms = self.now_ms();
         let broken = {
             let state = self.lock();
-            let job = state.hub.runs_on(registration);
-            let machine = state.cloud.by_registration(registration);
-            let allowed = machine.is_none_or(|machine| {
+            let machine = state.cloud.by_registration(registration).filter(|machine| machine.stopped.is_none());
+            machine.and_then(|machine| {
                 let class = state.policy.class(&machine.spec.pool.class);
-                let life_ms = class.map_or(0, |class| class.max_lifetime_ms);
-                machine.stopped.is_some()
-                    || now_ms + state.profile.skew_ms >= machine.born_ms + life_ms
-                    || state.stopped_by_hand.contains(&machine.spec.runner)
-            });
-            job.filter(|_| !allowed).map(|job| format!("busy-is-sacred: {what} while job {job} ran on {registration}"))
+                invariants::busy_is_sacred(&StopSeen {
+                    runner: &machine.spec.runner,
+                    what,
+                    job: state.hub.runs_on(registration),
+                    born_ms: machine.born_ms,
+                    // A clock that is fast sees the end of a life sooner.
+                    at_ms: now_ms + state.profile.skew_ms,
+                    max_lifetime_ms: class.map_or(0, |class| class.max_lifetime_ms),
+                    by: state.stopped_by_hand.contains(&machine.spec.runner).then_some("operator"),
+                })
+            })
         };
         broken.into_iter().for_each(|text| self.violation(text));
     }
