@@ -31,6 +31,11 @@ impl Console {
         Self { role, diag: open().ok().map(Mutex::new), echo }
     }
 
+    /// The terminal alone.
+    pub(super) fn terminal(role: &'static str) -> Self {
+        Self { role, diag: None, echo: false }
+    }
+
     /// A line for the person at the terminal.
     pub(super) fn say(&self, line: &str) {
         // No terminal is no reason to stop: see the top of the file.

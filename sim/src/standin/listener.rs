@@ -38,16 +38,18 @@ pub(super) enum Event {
 
 /// Runs `run`, `configure` or `remove`.
 pub(super) fn main(root: &Path, args: &[String]) -> Exit {
-    let console = Console::open(root, "Runner");
     let env = std::env::vars_os().filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)));
-    let args = match Arguments::read(args, env) {
+    let args = Arguments::read(args, env);
+    // Asked for its version it writes no file, wherever it stands.
+    if args.as_ref().is_ok_and(|args| args.flag("version")) {
+        Console::terminal("Runner").say(RUNNER_VERSION);
+        return Exit::Done;
+    }
+    let console = Console::open(root, "Runner");
+    let args = match args {
         Ok(args) => args,
         Err(message) => return terminated(&console, &message),
     };
-    if args.flag("version") {
-        console.say(RUNNER_VERSION);
-        return Exit::Done;
-    }
     match args.command.as_str() {
         "run" => run(root, &args, console),
         "configure" => configure::configure(root, &args, &console),
