@@ -108,6 +108,11 @@ impl<'a> Draft<'a> {
         let known = self.view.jobs.get(&facts.id).map(|row| row.value.clone());
         // What names a runner of ours is never set aside, whatever its labels: GitHub may give our runner any job.
         if known.is_none() && ours.is_none() {
+            // A direct read does not tell it, and a public repository must not slip in; webhooks and listings tell.
+            if facts.public.is_none() {
+                let why = "whether its repository is public is not known; the next listing tells".into();
+                return self.set_aside(facts, Outcome::Ignored(why));
+            }
             match self.policy.place(facts) {
                 Placement::Forbidden(why) => return self.set_aside(facts, Outcome::Forbidden(why)),
                 Placement::Unmatched(why) => return self.set_aside(facts, Outcome::Ignored(why)),

@@ -55,7 +55,7 @@ pub struct Outcome {
     pub steps: BTreeMap<(&'static str, &'static str, &'static str), u64>,
     /// Notices, by kind.
     pub notices: BTreeMap<NoticeKind, u64>,
-    /// Jobs pushed, reruns included.
+    /// Jobs pushed.
     pub pushed: u64,
     /// Jobs in scope.
     pub jobs: u64,
@@ -96,7 +96,7 @@ async fn live(options: &Options) -> Outcome {
     heal(&world);
     let rest_ms = rest(&world).await;
     check::at_rest(&world, rest_ms.is_some());
-    outcome(&world, options.seed, name, rest_ms)
+    outcome(&world, options.jobs, options.seed, name, rest_ms)
 }
 
 /// GitHub's part of the world: time passes, webhooks are sent.
@@ -152,7 +152,7 @@ async fn rest(world: &Arc<World>) -> Option<u64> {
     None
 }
 
-fn outcome(world: &Arc<World>, seed: u64, profile: &'static str, rest_ms: Option<u64>) -> Outcome {
+fn outcome(world: &Arc<World>, pushed: usize, seed: u64, profile: &'static str, rest_ms: Option<u64>) -> Outcome {
     let jobs = check::in_scope(world).len() as u64;
     let trace = world.take_trace();
     let state = world.lock();
@@ -167,7 +167,7 @@ fn outcome(world: &Arc<World>, seed: u64, profile: &'static str, rest_ms: Option
         faults,
         steps: state.steps.clone(),
         notices: state.notices.clone(),
-        pushed: state.hub.jobs.len() as u64,
+        pushed: pushed as u64,
         jobs,
         started: state.cloud.started,
         peak: state.cloud.peak,
