@@ -158,7 +158,8 @@ fn asset_url(file: &str) -> String {
 
 /// There is no such file here; the sum is a number like one.
 fn asset_sha256(os: &str, arch: &str) -> String {
-    let number = os.bytes().chain(arch.bytes()).fold(0x5f37_59df_u64, |sum, byte| sum * 131 + u64::from(byte));
+    let mix = |sum: u64, byte: u8| sum.wrapping_mul(131).wrapping_add(u64::from(byte));
+    let number = os.bytes().chain(arch.bytes()).fold(0x5f37_59df, mix);
     format!("{number:016x}").repeat(4)
 }
 

@@ -125,14 +125,18 @@ impl Shared {
         self.world.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Does something with the world at this time, and wakes whoever waits if that changed something.
+    /// Does something with the world at this time, and wakes whoever waits if that changed something, or if something
+    /// is to happen earlier than was known: a delivery that is sent again leaves no note before it goes out.
     pub(super) fn act<T>(&self, work: impl FnOnce(&mut World, u64) -> T) -> T {
         let mut world = self.lock();
         let now_ms = now_ms();
+        let next_ms = |world: &World| world.hub.next_event_ms().unwrap_or(u64::MAX);
+        let before_ms = next_ms(&world);
         let result = work(&mut world, now_ms);
         let happened = world.settle(now_ms);
+        let earlier = next_ms(&world) < before_ms;
         drop(world);
-        if happened {
+        if happened || earlier {
             self.wake();
         }
         result
