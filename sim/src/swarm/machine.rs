@@ -14,7 +14,7 @@ use tokio::time::{Duration, Instant, timeout_at};
 use super::world::World;
 use controller::{agent_api::Refusal, ports::Secret};
 
-/// An agent gives up claiming after this time.
+/// An agent whose claims are not answered gives up after this time.
 const CLAIM_DEADLINE_MS: u64 = 10 * 60_000;
 
 /// What the machine knows of itself.
@@ -62,7 +62,7 @@ impl Machine {
 
     async fn claim(&self) -> Result<Option<Claimed>, &'static str> {
         let world = &self.world;
-        let deadline_ms = world.now_ms() + CLAIM_DEADLINE_MS;
+        let mut deadline_ms = world.now_ms() + CLAIM_DEADLINE_MS;
         while world.now_ms() < deadline_ms {
             let request =
                 ClaimRequest { protocol: PROTOCOL, runner: self.spec.runner.to_string(), attempt: self.spec.attempt };
@@ -75,7 +75,10 @@ impl Machine {
                     let (boot_ms, idle_ms) = (boot_timeout_ms, idle_timeout_ms);
                     return Ok(Some(Claimed { registration, boot_ms, idle_ms, heartbeat_ms }));
                 }
-                Some(Ok(ClaimAnswer::Wait { retry_after_ms })) => world.sleep(retry_after_ms).await,
+                Some(Ok(ClaimAnswer::Wait { retry_after_ms })) => {
+                    world.sleep(retry_after_ms).await;
+                    deadline_ms = world.now_ms() + CLAIM_DEADLINE_MS;
+                }
                 Some(Ok(ClaimAnswer::Go)) => return Ok(None),
                 Some(Err(Refusal::Token | Refusal::Registered | Refusal::Protocol)) => return Err("claim refused"),
                 Some(Err(Refusal::Unavailable(_))) | None => world.sleep(world.dice(500..=5_000)).await,

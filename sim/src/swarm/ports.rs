@@ -114,13 +114,23 @@ impl SimGitHub {
 /// As the real client reads an answer.
 fn port_error(what: &str, error: &RestError, now_ms: u64) -> PortError {
     let kind = match error.status {
-        403 | 429 => ErrorKind::RateLimited { until_ms: now_ms + error.retry_after_s.unwrap_or(60) * 1_000 },
+        403 | 429 => ErrorKind::RateLimited { until_ms: rate_limited_until_ms(error, now_ms) },
         401 => ErrorKind::Denied,
         404 => ErrorKind::NotFound,
         409 | 422 => ErrorKind::Conflict,
         _ => ErrorKind::Retry,
     };
     PortError::new(kind, format!("{what}: {}", error.status))
+}
+
+/// `retry-after`, else the reset of an empty budget, else a minute.
+fn rate_limited_until_ms(error: &RestError, now_ms: u64) -> u64 {
+    let reset_s = error.ratelimit_reset_s.filter(|_| error.ratelimit_remaining == Some(0));
+    match (error.retry_after_s, reset_s) {
+        (Some(after_s), _) => now_ms + after_s * 1_000,
+        (None, Some(reset_s)) => reset_s * 1_000,
+        (None, None) => now_ms + 60_000,
+    }
 }
 
 #[async_trait]
