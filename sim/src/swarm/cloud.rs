@@ -108,6 +108,11 @@ impl Cloud {
         self.machines.keys().filter_map(|id| self.seen(id, now_ms, lag_ms)).collect()
     }
 
+    /// Runner and attempt of every machine ever started.
+    pub(crate) fn launched(&self) -> Vec<(RunnerName, u32)> {
+        self.machines.values().map(|machine| (machine.spec.runner.clone(), machine.spec.attempt)).collect()
+    }
+
     pub(crate) fn by_registration(&self, id: RegistrationId) -> Option<&Machine> {
         self.machines.values().find(|machine| machine.registration == Some(id))
     }

@@ -184,7 +184,11 @@ impl Machine {
         }
         world.sleep(length_ms).await;
         let now_ms = world.now_ms();
-        let _late = world.lock().hub.finish(now_ms, job, id, Conclusion::Success).is_err();
+        {
+            let mut state = world.lock();
+            let conclusion = if state.failing.contains(&job) { Conclusion::Failure } else { Conclusion::Success };
+            let _late = state.hub.finish(now_ms, job, id, conclusion).is_err();
+        }
         world.changed.notify_one();
         world.sleep(world.dice(200..=3_000)).await;
         self.ended(true, EndReason::Exited).await

@@ -8,6 +8,7 @@
 //! | `process`, `ports` | controllers that are killed and started again; their ports |
 //! | [`mod@run`], `check` | one world from beginning to end; what is looked at |
 //! | [`many`] | many worlds, counted together |
+//! | [`story`], [`scene`] | fixed little worlds for `tests/it`: what is set up, and what happens in them |
 //! | [`wrong`] | wrong cores that the checks must catch |
 
 mod check;
@@ -20,5 +21,7 @@ mod process;
 pub mod profile;
 pub mod run;
 mod scenario;
+pub mod scene;
+pub mod story;
 mod world;
 pub mod wrong;

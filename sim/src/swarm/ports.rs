@@ -414,6 +414,7 @@ impl Notifier for SimNotifier {
         self.0.trace(|| format!("NOTICE {}: {}", notice.kind.as_str(), notice.text));
         let mut state = self.0.lock();
         *state.notices.entry(notice.kind).or_default() += 1;
+        state.told.push(notice.clone());
         if notice.kind == NoticeKind::JobInterrupted {
             let job = notice.text.split(' ').nth(1).and_then(|id| id.parse().ok());
             state.told_interrupted.extend(job.map(JobId));

@@ -48,6 +48,9 @@ const AGENT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Most time that a killed controller takes to come back, milliseconds.
 const DOWN_MS: u64 = 30_000;
 
+/// What claim tokens are derived from.
+pub(crate) const CLAIM_KEY: &str = "claim-key-s3cr3t";
+
 /// All that controllers share, and those that live.
 #[derive(Default)]
 pub(crate) struct Fleet {
@@ -274,7 +277,7 @@ fn boot(world: &Arc<World>, slot: usize, generation: u64) -> Arc<Process> {
     };
     let policy = world.lock().policy.clone();
     let settings = Settings { heartbeat_ms: 15_000, discover: false, ..Settings::default() };
-    let keys = ClaimKeys::new(&policy.stage, vec![Secret::new("claim-key-s3cr3t")]);
+    let keys = ClaimKeys::new(&policy.stage, vec![Secret::new(CLAIM_KEY)]);
     let owner = format!("controller-{slot}-{generation}");
     let decider = world.fleet.decider.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let counted = Counted { world: Arc::downgrade(world), inner: decider.unwrap_or_else(|| Arc::new(Core)) };

@@ -100,7 +100,7 @@ async fn live(options: &Options) -> Outcome {
 }
 
 /// GitHub's part of the world: time passes, webhooks are sent.
-async fn drive(world: Arc<World>) {
+pub(crate) async fn drive(world: Arc<World>) {
     loop {
         let now_ms = world.now_ms();
         let (due, next_ms) = {
@@ -131,7 +131,7 @@ async fn deliver(world: Arc<World>, delivery: crate::hub::delivery::Delivery) {
     world.changed.notify_one();
 }
 
-fn heal(world: &Arc<World>) {
+pub(crate) fn heal(world: &Arc<World>) {
     world.trace(|| "--- no more faults ---".into());
     let mut state = world.lock();
     state.profile = state.profile.healed();
@@ -142,7 +142,7 @@ fn heal(world: &Arc<World>) {
 }
 
 /// Waits until everything is at rest; when that was, or `None`.
-async fn rest(world: &Arc<World>) -> Option<u64> {
+pub(crate) async fn rest(world: &Arc<World>) -> Option<u64> {
     while world.age_ms() < REST_LIMIT_MS {
         if check::leftovers(world).is_empty() {
             return Some(world.age_ms());

@@ -10,7 +10,7 @@ use std::{
 
 use fastrand::Rng;
 use fleet::{
-    effect::NoticeKind,
+    effect::{Notice, NoticeKind},
     event::Event,
     ids::{JobId, RegistrationId, RunnerName, TaskId},
     invariants::{self, StopSeen},
@@ -56,6 +56,8 @@ pub(crate) struct State {
     pub(crate) violations: Vec<String>,
     /// Notices by kind.
     pub(crate) notices: BTreeMap<NoticeKind, u64>,
+    /// What a person was told, in order.
+    pub(crate) told: Vec<Notice>,
     /// Rows of the transition tables that decisions used.
     pub(crate) steps: BTreeMap<(&'static str, &'static str, &'static str), u64>,
     /// Runners that a person had stopped.
@@ -64,6 +66,8 @@ pub(crate) struct State {
     pub(crate) interrupted: BTreeSet<JobId>,
     /// Jobs of which a notice said so.
     pub(crate) told_interrupted: BTreeSet<JobId>,
+    /// Jobs whose own work fails.
+    pub(crate) failing: BTreeSet<JobId>,
     /// Port calls so far, and the one at which the controller dies.
     pub(crate) calls: u64,
     pub(crate) crash_at_call: Option<u64>,
@@ -81,10 +85,12 @@ impl World {
             faults: BTreeMap::new(),
             violations: Vec::new(),
             notices: BTreeMap::new(),
+            told: Vec::new(),
             steps: BTreeMap::new(),
             stopped_by_hand: BTreeSet::new(),
             interrupted: BTreeSet::new(),
             told_interrupted: BTreeSet::new(),
+            failing: BTreeSet::new(),
             calls: 0,
             crash_at_call: None,
             trace: trace.then(Vec::new),
