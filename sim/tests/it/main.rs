@@ -1,4 +1,7 @@
-//! Stories and wire tests of the simulation, in one binary.
+//! Stories and wire tests of the simulation, in one binary. Read [`first_job`] first.
+//!
+//! A story is a fixed little world: the real controller and core under a paused clock, between a simulated GitHub and a
+//! simulated engine. Each ends by itself with a look at what is left; see [`sim::swarm::story`].
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
