@@ -6,3 +6,10 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod http_face;
+mod limits;
+mod many_hands;
+mod not_ours;
+mod rest;
+mod stolen;
+mod store_lost;
+mod webhooks;
