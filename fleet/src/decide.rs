@@ -119,9 +119,16 @@ impl<'a> Draft<'a> {
                 Placement::Pool(_) | Placement::Closed(_) => {}
             }
         }
+        let was_done = known.as_ref().is_some_and(|job| !job.state.is_open());
         let outcome = self.job_step(known, facts, input);
         if let Some((base, n)) = ours {
             self.named_runner(&base, n, facts, input);
+            // This occurs also when GitHub delivers an old `completed` again, which is no word about how it ended.
+            if let JobInput::Completed { conclusion, .. } = input
+                && !was_done
+            {
+                self.settle_interruption(&base, facts, *conclusion);
+            }
         }
         outcome
     }
@@ -214,9 +221,6 @@ impl<'a> Draft<'a> {
             self.set_runner(runner);
         }
         self.clear_fruitless(base);
-        if let JobInput::Completed { conclusion, .. } = ending {
-            self.settle_interruption(base, facts, *conclusion);
-        }
     }
 
     /// GitHub gave the pool's runner a job: whatever held the pool back is over.

@@ -134,6 +134,25 @@ fn deliver_again(world: &Scene, job: JobId, action: Action) {
 }
 
 #[test]
+fn a_failed_job_whose_webhook_comes_again_after_hours_was_not_lost() {
+    let told = Story::calm().policy(|policy| policy.rerun_interrupted = true).run(|world| async move {
+        let job = world.push("acme/web", LINUX);
+        world.fails(job);
+        world.until_row(job, |row| is_done(&row.state)).await;
+        // The row of the job and of its runner are still there, then they are not.
+        for minutes in [20, 70, 180] {
+            world.pass(minutes * MINUTE).await;
+            deliver_again(&world, job, Action::Completed);
+            world.pass(MINUTE).await;
+        }
+        let why = world.why(job).await;
+        assert!(why.contains(&"ended: failure".to_owned()), "{why:?}");
+        assert!(!why.iter().any(|text| text.contains("lost its runner")), "{why:?}");
+    });
+    assert_eq!(told.started, 1, "it was run again although it was not lost");
+}
+
+#[test]
 fn old_announcements_that_come_again_start_nothing() {
     let told = story(|world| async move {
         let job = world.push("acme/web", LINUX);
