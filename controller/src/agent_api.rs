@@ -13,7 +13,7 @@ use tracing::{info, warn};
 use crate::{
     ports::{ErrorKind, JitRequest, PortError},
     service::Controller,
-    settings::{GITHUB_POINTS, GITHUB_WAIT_MS, UNKNOWN_WAIT_MS, WRITE_POINTS},
+    settings::{GITHUB_WAIT_MS, UNKNOWN_WAIT_MS, WRITE_POINTS},
 };
 
 /// Why an agent is refused; the front turns it into a status.
@@ -82,12 +82,13 @@ impl Controller {
     }
 
     async fn credentials(&self, runner: &RunnerName, n: u32, pool: Pool) -> Result<ClaimAnswer, PortError> {
-        let budget = format!("github/{}", pool.scope.owner());
+        let owner = pool.scope.owner().to_owned();
         let policy = self.policy();
         let class = policy.class(&pool.class).cloned().unwrap_or_default();
         let name = runner.registered(n);
         let request = JitRequest { name: name.clone(), pool, group: class.group.clone() };
-        match self.ports.github.jit_config(&request).await {
+        let jit = self.ports.github.jit_config(&request).await;
+        match self.heed(&owner, jit).await {
             Ok(jit) => {
                 info!(runner.name = %name, "gave a runner its configuration");
                 Ok(ClaimAnswer::Run {
@@ -98,21 +99,15 @@ impl Controller {
                     heartbeat_ms: self.settings.heartbeat_ms,
                 })
             }
-            Err(error) => Ok(self.no_credentials(&budget, &name, &error).await),
+            Err(error) => Ok(self.no_credentials(&name, &error).await),
         }
     }
 
     /// GitHub gave nothing: the agent claims again, under the next name, so whatever was registered does no harm.
-    async fn no_credentials(&self, budget: &str, name: &str, error: &PortError) -> ClaimAnswer {
+    async fn no_credentials(&self, name: &str, error: &PortError) -> ClaimAnswer {
         warn!(runner.name = name, %error, "GitHub gave no configuration; the agent asks again");
         match error.kind {
-            ErrorKind::RateLimited { until_ms } => {
-                let now_ms = self.ports.clock.now_ms();
-                if let Err(error) = self.ports.store.block_budget(budget, GITHUB_POINTS, until_ms).await {
-                    warn!(%error, "could not close the rate budget");
-                }
-                wait(until_ms.saturating_sub(now_ms))
-            }
+            ErrorKind::RateLimited { until_ms } => wait(until_ms.saturating_sub(self.ports.clock.now_ms())),
             ErrorKind::Denied | ErrorKind::NotFound | ErrorKind::Invalid => {
                 self.notify_denied(&format!("GitHub refuses to register runners: {error}")).await;
                 wait(GITHUB_WAIT_MS * 10)

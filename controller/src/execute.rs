@@ -201,7 +201,8 @@ impl Controller {
             return Ok(Done::NotBefore(until_ms));
         }
         for id in self.registered(runner, scope, claims).await? {
-            match self.ports.github.delete_runner(scope, id).await {
+            let deleted = self.ports.github.delete_runner(scope, id).await;
+            match self.heed(scope.owner(), deleted).await {
                 // GitHub still takes a dead runner for busy. It fails the job after a while; the sweep comes back.
                 Err(error) if error.kind == ErrorKind::Conflict && tries >= DEREGISTER_TRIES => {
                     warn!(runner.name = %runner, %error, "left to the sweep");
@@ -217,13 +218,14 @@ impl Controller {
     async fn registered(&self, runner: &RunnerName, scope: &Scope, claims: u32) -> PortResult<Vec<RegistrationId>> {
         let github = &self.ports.github;
         if claims > NAMES_LOOKED_UP {
-            let all = github.runners(scope).await?;
+            let all = self.heed(scope.owner(), github.runners(scope).await).await?;
             let prefix = format!("{runner}-");
             return Ok(all.iter().filter(|seen| seen.name.starts_with(&prefix)).map(|seen| seen.id).collect());
         }
         let mut found = Vec::new();
         for n in 1..=claims {
-            found.extend(github.runner_by_name(scope, &runner.registered(n)).await?.map(|seen| seen.id));
+            let seen = github.runner_by_name(scope, &runner.registered(n)).await;
+            found.extend(self.heed(scope.owner(), seen).await?.map(|seen| seen.id));
         }
         Ok(found)
     }
@@ -232,7 +234,8 @@ impl Controller {
         if let Some(until_ms) = self.github_budget(repo.owner(), READ_POINTS).await? {
             return Ok(Done::NotBefore(until_ms));
         }
-        if let Some(event) = self.ports.github.job(repo, job).await? {
+        let read = self.ports.github.job(repo, job).await;
+        if let Some(event) = self.heed(repo.owner(), read).await? {
             self.handle(&[event]).await?;
         }
         Ok(Done::Yes)
@@ -243,6 +246,7 @@ impl Controller {
             return Ok(Done::NotBefore(until_ms));
         }
         let result = self.ports.github.rerun_job(repo, job).await;
+        let result = self.heed(repo.owner(), result).await;
         self.once(result, &format!("job {job} could not be run again")).await
     }
 
@@ -251,6 +255,7 @@ impl Controller {
             return Ok(Done::NotBefore(until_ms));
         }
         let result = self.ports.github.redeliver(scope, delivery).await;
+        let result = self.heed(scope.owner(), result).await;
         self.once(result, &format!("delivery {delivery} could not be asked for again")).await
     }
 
@@ -274,6 +279,18 @@ impl Controller {
             Grant::Granted => None,
             Grant::Until(until_ms) => Some(until_ms),
         })
+    }
+
+    /// What GitHub answered. When it says that an owner's limit is reached, the owner's budget is closed for all: who
+    /// goes on asking is shut out for longer.
+    pub(crate) async fn heed<T>(&self, owner: &str, answer: PortResult<T>) -> PortResult<T> {
+        if let Err(PortError { kind: ErrorKind::RateLimited { until_ms }, .. }) = &answer {
+            let name = format!("github/{owner}");
+            if let Err(error) = self.ports.store.block_budget(&name, GITHUB_POINTS, *until_ms).await {
+                warn!(owner, %error, "could not close the rate budget");
+            }
+        }
+        answer
     }
 
     pub(crate) async fn notify_denied(&self, text: &str) {

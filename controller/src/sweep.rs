@@ -100,6 +100,7 @@ impl Controller {
                     continue;
                 }
                 let all = self.ports.github.repositories(owner).await;
+                let all = self.heed(owner, all).await;
                 let all = swept.keep(all, "an owner's repositories cannot be listed").unwrap_or_default();
                 repos.extend(all.into_iter().filter(|repo| rules.repositories.is_none() && repo.owner() == owner));
             }
@@ -122,6 +123,7 @@ impl Controller {
                 continue;
             }
             let list = self.ports.github.runners(&scope).await;
+            let list = self.heed(scope.owner(), list).await;
             if let Some(list) = swept.keep(list, "registered runners cannot be listed") {
                 lists.insert(scope, list);
             }
@@ -136,6 +138,7 @@ impl Controller {
                 continue;
             }
             let list = self.ports.github.open_jobs(repo).await;
+            let list = self.heed(repo.owner(), list).await;
             if let Some(list) = swept.keep(list, "open jobs cannot be listed") {
                 lists.insert(repo.clone(), list);
             }
@@ -170,8 +173,14 @@ impl Controller {
     }
 
     async fn probe(&self, probe: &Probe, scan: &Scan, swept: &mut Swept) {
+        if let Some(owner) = owner(probe)
+            && !self.may_read(owner, READ_POINTS, swept).await
+        {
+            return;
+        }
         swept.probes += 1;
         let answer = self.read(probe).await;
+        let answer = self.heed(owner(probe).unwrap_or_default(), answer).await;
         let Some(answer) = swept.keep(answer, "a direct read failed") else { return };
         match judge(probe, answer, &scan.open_jobs) {
             Verdict::Event(event) => {
@@ -183,6 +192,7 @@ impl Controller {
                 info!(%scope, %id, "a registration that nothing stands behind is deleted");
                 if self.may_read(scope.owner(), WRITE_POINTS, swept).await {
                     let deleted = self.ports.github.delete_runner(&scope, id).await;
+                    let deleted = self.heed(scope.owner(), deleted).await;
                     swept.keep(deleted, "a registration cannot be deleted");
                 }
             }
@@ -219,14 +229,25 @@ impl Controller {
                 continue;
             }
             let failed = self.ports.github.failed_deliveries(&scope, since_ms).await;
+            let failed = self.heed(scope.owner(), failed).await;
             let failed = swept.keep(failed, "failed deliveries cannot be listed").unwrap_or_default();
             for delivery in failed.into_iter().take(REDELIVERIES_PER_SWEEP) {
                 if self.may_read(scope.owner(), WRITE_POINTS, swept).await {
                     let asked = self.ports.github.redeliver(&scope, delivery.id).await;
+                    let asked = self.heed(scope.owner(), asked).await;
                     swept.keep(asked, "a delivery cannot be asked for again");
                 }
             }
         }
+    }
+}
+
+/// Whose budget at GitHub a direct read costs; the engine's reads cost none.
+fn owner(probe: &Probe) -> Option<&str> {
+    match probe {
+        Probe::TaskMissing { .. } | Probe::TaskAlive { .. } => None,
+        Probe::Boot { scope, .. } | Probe::Ghost { scope, .. } | Probe::Orphan { scope, .. } => Some(scope.owner()),
+        Probe::Job { repo, .. } => Some(repo.owner()),
     }
 }
 

@@ -145,4 +145,6 @@ fn githubs_primary_limit_is_waited_out() {
         assert!(world.age_ms() > 60 * MINUTE, "GitHub gave something although the hour was not over");
     });
     assert_eq!(told.started, 3, "an agent gave up although it was told to wait");
+    // Who goes on asking is shut out for longer: each owner's budget is closed at the first refusal.
+    assert!(told.faults[seen::RATE_PRIMARY] < 20, "{} refused calls", told.faults[seen::RATE_PRIMARY]);
 }
