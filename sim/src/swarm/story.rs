@@ -14,6 +14,7 @@ use std::{
 
 use controller::{
     ports::{About, Secret, Store},
+    service::Decider,
     token::ClaimKeys,
 };
 use fastrand::Rng;
@@ -44,13 +45,14 @@ const SECRET: &str = "s3cr3t";
 const TRACE_SHOWN: usize = 300;
 
 /// What a story is set up with.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Story {
     seed: u64,
     profile: Profile,
     policy: Policy,
     faults: HubFaults,
     crash_at_call: Option<u64>,
+    core: Option<Arc<dyn Decider>>,
     told: BTreeSet<NoticeKind>,
     maybe_told: BTreeSet<NoticeKind>,
     errors: bool,
@@ -95,6 +97,7 @@ impl Story {
             policy: policy(),
             faults: HubFaults::default(),
             crash_at_call: None,
+            core: None,
             told: BTreeSet::new(),
             maybe_told: BTreeSet::new(),
             errors: false,
@@ -137,6 +140,12 @@ impl Story {
     #[must_use]
     pub fn crash_at_call(self, call: u64) -> Self {
         Self { crash_at_call: Some(call), ..self }
+    }
+
+    /// Puts another core in place of the right one.
+    #[must_use]
+    pub fn core(self, core: Arc<dyn Decider>) -> Self {
+        Self { core: Some(core), ..self }
     }
 
     /// A person must be told this, and of nothing that is not named.
@@ -199,6 +208,9 @@ impl Story {
         let _within = runtime.enter();
         let world = World::new(hub, self.policy.clone(), self.profile.clone(), rng, true);
         world.lock().crash_at_call = self.crash_at_call;
+        if let Some(core) = &self.core {
+            world.fleet.set_decider(core.clone());
+        }
         world
     }
 
