@@ -11,6 +11,7 @@ use crate::{
     event::{Event, Outcome, Task},
     ids::{ClassName, EffectId, JobId, PoolId, RunnerName, Scope},
     job::{self, Conclusion, Job, JobFacts, JobInput, JobState},
+    ledger::KEEP_ENDED_MS,
     policy::{Placement, Policy},
     runner::{EndWhy, Runner, RunnerInput, RunnerState, Step},
     view::{Decision, PoolView, Put, Record, Row, View},
@@ -119,6 +120,9 @@ impl<'a> Draft<'a> {
                 Placement::Pool(_) | Placement::Closed(_) => {}
             }
         }
+        if known.is_none() && *input == JobInput::Queued && self.is_old(facts) {
+            return self.ask_about(facts);
+        }
         let was_done = known.as_ref().is_some_and(|job| !job.state.is_open());
         let outcome = self.job_step(known, facts, input);
         if let Some((base, n)) = ours {
@@ -131,6 +135,19 @@ impl<'a> Draft<'a> {
             }
         }
         outcome
+    }
+
+    /// Whether its row, if it had one, may have ended and expired.
+    fn is_old(&self, facts: &JobFacts) -> bool {
+        facts.created_ms > 0 && self.now_ms > facts.created_ms + KEEP_ENDED_MS
+    }
+
+    /// This occurs when GitHub delivers again what failed hours ago: the job may have run meanwhile and be forgotten here.
+    fn ask_about(&mut self, facts: &JobFacts) -> Outcome {
+        let text = "it was created hours ago and is not known here: GitHub is asked whether it still waits".to_owned();
+        self.record(Some(facts.id), None, text.clone());
+        self.effect(Effect::ReadJob { job: facts.id, repo: facts.repo.clone() }, self.now_ms);
+        Outcome::Accepted(text)
     }
 
     fn set_aside(&mut self, facts: &JobFacts, outcome: Outcome) -> Outcome {

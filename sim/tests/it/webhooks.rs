@@ -157,7 +157,8 @@ fn old_announcements_that_come_again_start_nothing() {
     let told = story(|world| async move {
         let job = world.push("acme/web", LINUX);
         world.until_row(job, |row| matches!(row.state, JobState::Done { conclusion: Conclusion::Success, .. })).await;
-        for minutes in [20, 70] {
+        // The row of the job is still there, then it is not.
+        for minutes in [20, 70, 180] {
             world.pass(minutes * MINUTE).await;
             for action in [Action::Queued, Action::InProgress, Action::Completed] {
                 deliver_again(&world, job, action);
@@ -166,4 +167,20 @@ fn old_announcements_that_come_again_start_nothing() {
         }
     });
     assert_eq!(told.started, 1, "an old announcement started a runner");
+}
+
+#[test]
+fn a_job_that_waits_for_hours_unheard_is_asked_about_and_runs() {
+    let told = story(|world| async move {
+        // Neither webhooks nor sweeps: the daemon is away for hours.
+        world.profile(|profile| profile.crash = 1_000);
+        world.kill_controllers().await;
+        let job = world.push("acme/web", LINUX);
+        world.pass(5 * 60 * MINUTE).await;
+        world.profile(|profile| profile.crash = 0);
+        world.until_done(job).await;
+        let why = world.why(job).await;
+        assert!(why[0].contains("created hours ago"), "{why:?}");
+    });
+    assert_eq!(told.started, 1);
 }
