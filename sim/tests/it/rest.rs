@@ -1,6 +1,6 @@
 //! At rest nothing runs, nothing is registered, nothing is pending; and rest stays rest.
 
-use fleet::ids::JobId;
+use fleet::{effect::NoticeKind, ids::JobId};
 use sim::swarm::story::{Story, story};
 
 const LINUX: &[&str] = &["self-hosted", "linux"];
@@ -32,7 +32,8 @@ fn it_scales_to_zero_and_up_again() {
 #[test]
 fn runners_whose_agents_hang_are_ended_from_outside() {
     let told = Story::rough()
-        .may_tell(fleet::effect::NoticeKind::LifetimeOver)
+        .policy(|policy| policy.classes[0].max_lifetime_ms = HOUR)
+        .tells(NoticeKind::LifetimeOver)
         .profile(|profile| profile.agent_hangs = 1_000)
         .run(|world| async move {
             let job = world.push("acme/web", LINUX);
