@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use fleet::{
     effect::LaunchSpec,
     event::Task,
-    ids::{RegistrationId, TaskId},
+    ids::{RegistrationId, RunnerName, TaskId},
 };
 use tokio::task::AbortHandle;
 

@@ -3,8 +3,16 @@
 //! A story is a fixed little world: the real controller and core under a paused clock, between a simulated GitHub and a
 //! simulated engine. Each ends by itself with a look at what is left; see [`sim::swarm::story`].
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod approval;
+mod boot;
+mod cancelled;
+mod crashes;
+mod deaths;
+mod first_job;
+mod group;
+mod harness;
 mod http_face;
 mod limits;
 mod many_hands;

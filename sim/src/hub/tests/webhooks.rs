@@ -3,7 +3,6 @@
 use fleet::event::Event;
 use fleet::job::{Conclusion, JobInput};
 
-use super::super::delivery::Delivery;
 use super::super::hooks::KEPT_MS;
 use super::super::payload::rfc3339;
 use super::{T0, hub, org, said};
