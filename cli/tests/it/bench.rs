@@ -6,7 +6,7 @@ use std::{
     net::TcpStream,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use controller::ports::Secret;
@@ -199,11 +199,13 @@ impl Drop for Daemon {
     }
 }
 
-/// The body of a `workflow_job` delivery.
+/// The body of a `workflow_job` delivery. The job is new: of an old one GitHub would be asked first.
 pub(crate) fn job(id: u64, repo: &str, labels: &str) -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() * 1_000;
+    let created = sim::hub::payload::rfc3339(now);
     format!(
         r#"{{"action":"queued","workflow_job":{{"id":{id},"run_id":12000000001,"run_attempt":1,"name":"build",
-            "labels":{labels},"status":"queued","created_at":"2026-11-23T19:00:00Z","runner_id":null,"runner_name":null}},
+            "labels":{labels},"status":"queued","created_at":"{created}","runner_id":null,"runner_name":null}},
             "repository":{{"full_name":"{repo}","private":true}}}}"#
     )
 }
