@@ -191,6 +191,7 @@ impl Scan {
             suspicions: ledger.suspicions().clone(),
             inventoried: ledger.is_inventoried(),
             effects: ledger.effects().map(|(id, pending)| (id.clone(), pending.clone())).collect(),
+            drains: ledger.drains().clone(),
         }
     }
 }

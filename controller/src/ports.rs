@@ -9,6 +9,7 @@ use fleet::{
     budget::{Bucket, Grant},
     class::Pool,
     decide::Moment,
+    drain::Drains,
     effect::{LaunchSpec, Notice, Pending},
     event::{Event, Registration, Task},
     ids::{EffectId, JobId, RegistrationId, Repo, RunnerName, Scope, TaskId},
@@ -188,11 +189,6 @@ pub trait Compute: Send + Sync {
     fn list_lag_ms(&self) -> u64 {
         0
     }
-
-    /// The rate at which it takes launches, shared by all who launch; `None`: as fast as they come.
-    fn launch_rate(&self) -> Option<Bucket> {
-        None
-    }
 }
 
 /// Everything that a sweep or a read model looks at.
@@ -210,6 +206,8 @@ pub struct Scan {
     pub inventoried: bool,
     /// Effects not done yet, and how often each was tried.
     pub effects: Vec<(EffectId, Pending)>,
+    /// What operators drain.
+    pub drains: Drains,
 }
 
 /// What to look up in the log of decisions.

@@ -12,6 +12,7 @@ use crate::{
     ids::{ClassName, PoolId, RunnerName},
     job::JobState,
     runner::{Runner, RunnerState},
+    standing::{Obstacle, Standing},
     view::{Guard, PoolView},
 };
 
@@ -27,15 +28,6 @@ pub const HOLD_FIRST_MS: u64 = 15_000;
 
 /// Longest backoff of a pool.
 pub const HOLD_MAX_MS: u64 = 3_600_000;
-
-/// Why a pool with a deficit gets no runner now.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Obstacle {
-    NotInventoried,
-    Held,
-    Fleet,
-    Class,
-}
 
 impl Draft<'_> {
     /// Launches what is missing and allowed, then tells each queued job of these events how it stands.
@@ -70,17 +62,11 @@ impl Draft<'_> {
     }
 
     fn obstacle(&self, pool: &PoolView) -> Option<Obstacle> {
-        if !self.view.inventoried {
-            Some(Obstacle::NotInventoried)
-        } else if pool.flags.held_until_ms > self.now_ms {
-            Some(Obstacle::Held)
-        } else if self.view.fleet_live >= self.policy.max {
-            Some(Obstacle::Fleet)
-        } else if self.class_live(&pool.pool.class) >= self.class_max(&pool.pool.class) {
-            Some(Obstacle::Class)
-        } else {
-            None
-        }
+        self.standing().obstacle(pool)
+    }
+
+    fn standing(&self) -> Standing<'_> {
+        Standing { policy: self.policy, view: &self.view, now_ms: self.now_ms }
     }
 
     fn class_max(&self, class: &ClassName) -> u32 {
@@ -123,7 +109,12 @@ impl Draft<'_> {
         let job = match event {
             Event::Job { facts, .. } => facts.id,
             Event::Rematch { job } => *job,
-            Event::Runner { .. } | Event::Adopt(_) | Event::Inventory | Event::Balance => return,
+            Event::Runner { .. }
+            | Event::Adopt(_)
+            | Event::Drain { .. }
+            | Event::EndDrain { .. }
+            | Event::Inventory
+            | Event::Balance => return,
         };
         if !matches!(self.out.outcomes.get(index), Some(Outcome::Accepted(_))) {
             return;
@@ -149,20 +140,18 @@ impl Draft<'_> {
                 n => format!("{n} runners are started in pool {id}"),
             };
         }
-        let ahead =
-            pool.head.as_ref().map_or(String::new(), |head| format!("; next in line: {}#{}", head.repo, head.job));
-        let class = &pool.pool.class;
+        let why = self.standing().words(pool).unwrap_or_else(|| "more launches follow at once".into());
+        format!("waits: {why}{}", self.first_in_line(pool))
+    }
+
+    /// Whose turn is next, where a limit keeps others from a runner.
+    fn first_in_line(&self, pool: &PoolView) -> String {
         match self.obstacle(pool) {
-            Some(Obstacle::NotInventoried) => "waits: the engine's machines are being counted first".into(),
-            Some(Obstacle::Held) => format!("waits: {}", pool.flags.held_why),
-            Some(Obstacle::Fleet) => {
-                format!("waits: {} of {} runners live{ahead}", self.view.fleet_live, self.policy.max)
-            }
-            Some(Obstacle::Class) => {
-                let (live, max) = (self.class_live(class), self.class_max(class));
-                format!("waits: {live} of {max} runners of class `{class}` live{ahead}")
-            }
-            None => format!("waits: more launches follow at once{ahead}"),
+            Some(Obstacle::NotInventoried | Obstacle::Drained | Obstacle::Held) => String::new(),
+            Some(Obstacle::Fleet | Obstacle::Class) | None => pool
+                .head
+                .as_ref()
+                .map_or_else(String::new, |head| format!("; first in line: job {} of {}", head.job, head.repo)),
         }
     }
 
@@ -173,13 +162,15 @@ impl Draft<'_> {
         {
             Some(Obstacle::Fleet) => true,
             Some(Obstacle::Class) => pool.pool.class == runner.class,
-            Some(Obstacle::Held | Obstacle::NotInventoried) | None => false,
+            Some(Obstacle::Held | Obstacle::Drained | Obstacle::NotInventoried) | None => false,
         })
     }
 
     /// A runner ended without a job. If jobs wait all the same, three in a row hold the pool back.
     pub(crate) fn fruitless(&mut self, runner: &Runner, why: &str) {
-        let Some(pool) = self.view.pools.get_mut(&runner.pool) else { return };
+        // One that was asked to end says nothing about its pool.
+        let asked = self.view.drains.holds(&runner.class) || matches!(runner.state, RunnerState::Recalled { .. });
+        let Some(pool) = self.view.pools.get_mut(&runner.pool).filter(|_| !asked) else { return };
         // Those that were already under way when the pool was held say nothing new.
         if pool.queued == 0 || pool.flags.held_until_ms > self.now_ms {
             return;
@@ -228,6 +219,7 @@ impl Draft<'_> {
             guards.push(Guard::FleetAtMost(limit(self.policy.max, grown)));
         }
         for class in launched {
+            guards.push(self.guard_drain(&class));
             let read = self.read.class_live.get(&class).copied().unwrap_or(0);
             let grown = i64::from(self.class_live(&class)) - i64::from(read);
             guards.push(Guard::ClassAtMost(class.clone(), limit(self.class_max(&class), grown)));
@@ -281,8 +273,14 @@ impl Draft<'_> {
                 let grown = i64::from(self.class_live(class)) - i64::from(read);
                 guards.push(Guard::ClassAtLeast(class.clone(), limit(self.class_max(class), grown)));
             }
+            Some(Obstacle::Drained) => guards.push(self.guard_drain(&pool.pool.class)),
             Some(Obstacle::Held | Obstacle::NotInventoried) | None => {}
         }
+    }
+
+    /// The class is drained, or not, as it was read.
+    fn guard_drain(&self, class: &ClassName) -> Guard {
+        Guard::Drained(class.clone(), self.read.drains.holds(class))
     }
 
     fn has_launched(&self, id: &PoolId) -> bool {

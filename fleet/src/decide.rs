@@ -89,6 +89,8 @@ impl<'a> Draft<'a> {
             Event::Rematch { job } => self.rematch(*job),
             Event::Runner { runner, input } => self.runner(runner, input),
             Event::Adopt(task) => self.adopt(task),
+            Event::Drain { extent, by } => self.drain(extent, by),
+            Event::EndDrain { extent, by } => self.end_drain(extent, by),
             Event::Inventory => self.inventory(),
             Event::Balance => Outcome::Accepted("looked who is next".into()),
         }
@@ -171,14 +173,17 @@ impl<'a> Draft<'a> {
         });
         job.state = state;
         let text = match &job.state {
-            JobState::Waiting => "waits for an approval; nothing is started".to_owned(),
+            JobState::Waiting => "waits for an approval at GitHub; nothing is started before that".to_owned(),
             JobState::Queued => {
                 let (pool, text) = self.place(&job.facts);
                 job.pool = pool;
                 text
             }
-            JobState::Running { runner, .. } => format!("runs on {}", if runner.is_empty() { "?" } else { runner }),
-            JobState::Done { conclusion, .. } => format!("ended: {conclusion:?}").to_lowercase(),
+            JobState::Running { runner, .. } if runner.is_empty() => {
+                "runs on a runner that GitHub does not name".into()
+            }
+            JobState::Running { runner, .. } => format!("runs on {runner}"),
+            JobState::Done { conclusion, .. } => format!("ended: {}", conclusion.text()),
         };
         // The words for a queued job are found after the launches are decided.
         if job.pool.is_none() || job.state != JobState::Queued {
@@ -295,6 +300,7 @@ impl<'a> Draft<'a> {
                 self.claim(&runner, *attempt, input)
             }
             RunnerInput::Connected { .. } => self.connected(&runner, input),
+            RunnerInput::Stop { by } | RunnerInput::StopIdle { by } => self.stop_by_hand(&runner, input, by),
             RunnerInput::Launched { .. }
             | RunnerInput::Refused { .. }
             | RunnerInput::NoDemand
@@ -307,7 +313,6 @@ impl<'a> Draft<'a> {
             | RunnerInput::BootOverdue
             | RunnerInput::LifetimeOver
             | RunnerInput::Ghost
-            | RunnerInput::Stop { .. }
             | RunnerInput::StopOverdue
             | RunnerInput::TaskAlive { .. } => {
                 if self.runner_step(&runner, input) {
@@ -336,7 +341,11 @@ impl<'a> Draft<'a> {
                 | RunnerState::Gone { .. } => Outcome::Go,
             };
         }
-        if self.has_surplus(&runner.pool) {
+        let drained = self.view.drains.words(&runner.class);
+        if drained.is_some() || self.has_surplus(&runner.pool) {
+            if let Some(why) = drained {
+                self.record(None, Some(runner.name.clone()), format!("{} is sent away: {why}", runner.name));
+            }
             self.runner_step(runner, &RunnerInput::NoDemand);
             return Outcome::Go;
         }
@@ -358,11 +367,12 @@ impl<'a> Draft<'a> {
         let Some(runner) = self.view.runners.get(&runner.name).map(|row| row.value.clone()) else {
             return Outcome::Unknown;
         };
+        let is_idle = matches!(runner.state, RunnerState::Idle { .. });
+        if let Some(why) = is_idle.then(|| self.is_unwanted(&runner)).flatten() {
+            self.recall(&runner, &RunnerInput::Recall, &why);
+            return Outcome::EndIfIdle;
+        }
         match runner.state {
-            RunnerState::Idle { .. } if self.has_surplus(&runner.pool) && self.somebody_is_held_back(&runner) => {
-                self.runner_step(&runner, &RunnerInput::Recall);
-                Outcome::EndIfIdle
-            }
             RunnerState::Recalled { .. } | RunnerState::Ending { .. } => Outcome::EndIfIdle,
             RunnerState::Reserved
             | RunnerState::Starting
@@ -377,6 +387,19 @@ impl<'a> Draft<'a> {
                 }
             }
         }
+    }
+
+    /// Why an idle runner is to end.
+    fn is_unwanted(&self, runner: &Runner) -> Option<String> {
+        let surplus = || self.has_surplus(&runner.pool) && self.somebody_is_held_back(runner);
+        let needless = "no job is left for it, and its place is needed";
+        self.view.drains.words(&runner.class).or_else(|| surplus().then(|| needless.to_owned()))
+    }
+
+    pub(crate) fn recall(&mut self, runner: &Runner, input: &RunnerInput, why: &str) {
+        let text = format!("{} is asked to end if it has no job: {why}", runner.name);
+        self.record(None, Some(runner.name.clone()), text);
+        self.runner_step(runner, input);
     }
 
     fn has_surplus(&self, pool: &PoolId) -> bool {
@@ -422,7 +445,7 @@ impl<'a> Draft<'a> {
         }
     }
 
-    fn stop(&mut self, runner: &Runner, task: Option<crate::ids::TaskId>, why: &str, due_ms: u64) {
+    pub(crate) fn stop(&mut self, runner: &Runner, task: Option<crate::ids::TaskId>, why: &str, due_ms: u64) {
         self.effect(Effect::Stop { runner: runner.name.clone(), why: why.into(), task }, due_ms);
     }
 

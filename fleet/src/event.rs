@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     class::Pool,
+    drain::Extent,
     ids::{JobId, RegistrationId, Repo, RunnerName, TaskId},
     job::{JobFacts, JobInput},
     runner::RunnerInput,
@@ -36,6 +37,20 @@ pub enum Event {
     },
     /// The engine shows a machine with our tags that we have no row of.
     Adopt(Task),
+    /// An operator wants nothing more started.
+    Drain {
+        /// Of what.
+        extent: Extent,
+        /// Who, and why if that was said.
+        by: Arc<str>,
+    },
+    /// An operator lifts a drain.
+    EndDrain {
+        /// Which.
+        extent: Extent,
+        /// Who.
+        by: Arc<str>,
+    },
     /// All that the engine runs has been adopted: launches may begin (again).
     Inventory,
     /// Capacity may have become free, or a backoff has passed: look who is next.
@@ -86,6 +101,8 @@ pub enum Outcome {
     Ignored(String),
     /// Its owner or repository is not served, in words.
     Forbidden(String),
+    /// A person's wish that is not carried out, in words.
+    Refused(String),
     /// An agent may register as `<base>-<n>`.
     Claimed {
         /// The n.

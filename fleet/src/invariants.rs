@@ -19,6 +19,7 @@ use std::{
 };
 
 use crate::{
+    drain::Drains,
     ids::{ClassName, EffectId, JobId, RunnerName},
     job::Job,
     policy::Policy,
@@ -32,11 +33,12 @@ pub fn no_job_lost<S: Display>(jobs: impl IntoIterator<Item = (JobId, S)>) -> Ve
 }
 
 /// no-job-lost, at any moment: no pool lacks a runner while the limits have room for one. A pool that is held back has
-/// its reason, and a timer that ends it.
+/// its reason, and a timer that ends it; a drained class has an operator who ends that.
 pub fn no_job_waits_beside_room(
     policy: &Policy,
     live: &BTreeMap<ClassName, u32>,
     pools: impl IntoIterator<Item = PoolView>,
+    drains: &Drains,
     now_ms: u64,
 ) -> Vec<String> {
     let fleet: u32 = live.values().sum();
@@ -47,7 +49,8 @@ pub fn no_job_waits_beside_room(
     let is_held = |pool: &PoolView| pool.flags.held_until_ms > now_ms || pool.flags.fruitless > 0;
     pools
         .into_iter()
-        .filter(|pool| pool.deficit() > 0 && !is_held(pool) && has_room(&pool.pool.class))
+        .filter(|pool| pool.deficit() > 0 && !is_held(pool) && !drains.holds(&pool.pool.class))
+        .filter(|pool| has_room(&pool.pool.class))
         .map(|pool| format!("no-job-lost: {} lacks {} runners beside room", pool.pool.id, pool.deficit()))
         .collect()
 }

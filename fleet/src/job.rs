@@ -38,6 +38,23 @@ pub enum Conclusion {
     Unknown,
 }
 
+impl Conclusion {
+    /// In words.
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::Failure => "failure",
+            Self::Skipped => "skipped",
+            Self::Cancelled => "cancelled",
+            Self::TimedOut => "timed out",
+            Self::ActionRequired => "action required",
+            Self::Neutral => "neutral",
+            Self::Stale => "stale",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
 /// What a payload or a read tells about a job, apart from its status.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobFacts {

@@ -14,6 +14,7 @@ pub use rows::{Key, RowError};
 
 use crate::{
     budget::Bucket,
+    drain::Drains,
     effect::{Lease, Pending},
     ids::{ClassName, EffectId, JobId, PoolId, RunnerName, Scope},
     job::{Job, JobState},
@@ -53,6 +54,7 @@ pub struct Ledger {
     suspicions: BTreeMap<String, u64>,
     budgets: BTreeMap<String, Bucket>,
     leases: BTreeMap<String, Lease>,
+    drains: Drains,
     inventoried: bool,
     /// Rows written since [`Ledger::take_touched`]; `None`: nobody asks.
     touched: Option<BTreeSet<Key>>,
@@ -82,6 +84,7 @@ impl Ledger {
         let mut view = View {
             class_live: self.class_live.clone(),
             fleet_live: self.fleet_live,
+            drains: self.drains.clone(),
             inventoried: self.inventoried,
             ..View::default()
         };
@@ -152,6 +155,10 @@ impl Ledger {
         for (effect, due_ms) in &decision.effects {
             self.put_effect(effect, *due_ms, now_ms);
         }
+        for (extent, drain) in &decision.drains {
+            self.drains.set(extent.clone(), drain.clone());
+            self.touch(Key::Drain(extent.clone()));
+        }
         if decision.inventoried {
             self.inventoried = true;
             self.touch(Key::Inventoried);
@@ -201,6 +208,7 @@ impl Ledger {
             Guard::ClassAtLeast(name, n) => class(name) >= *n,
             Guard::DeficitAtMost(id, n) => deficit(id) <= *n,
             Guard::DeficitAtLeast(id, n) => deficit(id) >= *n,
+            Guard::Drained(name, drained) => self.drains.holds(name) == *drained,
         }
     }
 
@@ -220,6 +228,7 @@ impl Ledger {
                 | Key::Suspicion(_)
                 | Key::Budget(_)
                 | Key::Lease(_)
+                | Key::Drain(_)
                 | Key::Inventoried => {}
             }
             self.touch(key);
@@ -257,6 +266,16 @@ impl Ledger {
             unbound: entry.unbound,
             head: entry.queued.first().and_then(|(_, job)| self.jobs.get(job)).map(|row| row.value.head()),
         })
+    }
+
+    /// What operators drain.
+    pub fn drains(&self) -> &Drains {
+        &self.drains
+    }
+
+    /// The rate budgets by name.
+    pub fn budgets(&self) -> &BTreeMap<String, Bucket> {
+        &self.budgets
     }
 
     /// Live runners in all.

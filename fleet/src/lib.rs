@@ -10,11 +10,13 @@
 //! | [`job`], [`runner`] | the two state machines: every (state × input) pair |
 //! | [`event`] | what the core is told, what it answers |
 //! | [`effect`] | what it wants done outside |
+//! | [`drain`] | an operator's word that nothing more is started |
 //! | [`view`] | what a decision reads and writes |
 //! | [`mod@decide`], [`balance`] | the decision; demand against supply under the limits |
+//! | [`standing`] | what keeps a runner from a waiting job, in words |
 //! | [`mod@reconcile`] | engine × GitHub × our rows → what to repair |
 //! | [`ledger`] | the store's tables in memory: totals, indexes, conditional commits |
-//! | [`budget`] | rate budgets |
+//! | [`budget`], [`utc`] | rate budgets; moments as text |
 //! | [`table`] | both state machines as text |
 //! | [`invariants`] | the promises, as functions that tests and the simulator share |
 //! | [`wire`] | what the agent and the control plane say to each other |
@@ -26,6 +28,7 @@ pub mod balance;
 pub mod budget;
 pub mod class;
 pub mod decide;
+pub mod drain;
 pub mod effect;
 pub mod event;
 pub mod ids;
@@ -33,10 +36,13 @@ pub mod invariants;
 pub mod job;
 pub mod labels;
 pub mod ledger;
+mod operator;
 pub mod policy;
 pub mod reconcile;
 pub mod runner;
+pub mod standing;
 pub mod table;
+pub mod utc;
 pub mod view;
 pub mod wire;
 

@@ -128,7 +128,7 @@ impl EndWhy {
             Self::Ended(EndReason::NotConnected) => "it could not connect to GitHub in time".into(),
             Self::Ended(EndReason::Terminated) => "its machine was asked to end".into(),
             Self::Ended(EndReason::Deprecated) => "GitHub refuses its version: update the runner image".into(),
-            Self::NoDemand => "no job was left for it".into(),
+            Self::NoDemand => "it was not needed any more when it asked for its credentials".into(),
             Self::BootOverdue => "not connected by its boot deadline".into(),
             Self::LifetimeOver => "its maximum lifetime is over".into(),
             Self::Ghost => "its registration is gone".into(),
@@ -204,9 +204,14 @@ pub enum RunnerInput {
     LifetimeOver,
     /// Two direct reads find its registration gone while it waits for a job.
     Ghost,
-    /// A person stops it.
+    /// A person stops it, at work or not.
     Stop {
-        /// Who.
+        /// Who, and why if that was said.
+        by: Arc<str>,
+    },
+    /// A person wants it to end if that costs no job.
+    StopIdle {
+        /// Who, and why if that was said.
         by: Arc<str>,
     },
     /// It should have ended long ago.
@@ -238,6 +243,7 @@ impl RunnerInput {
             Self::LifetimeOver => "lifetime over",
             Self::Ghost => "ghost",
             Self::Stop { .. } => "stop",
+            Self::StopIdle { .. } => "stop if idle",
             Self::StopOverdue => "stop overdue",
             Self::TaskAlive { .. } => "task alive",
         }
@@ -297,10 +303,7 @@ impl Runner {
             RunnerInput::ClaimWaits { attempt } => self.claim_waits(*attempt, class, now_ms),
             RunnerInput::NoDemand => self.end_if(self.may_claim(), EndWhy::NoDemand, now_ms),
             RunnerInput::Connected { registration } => self.connected(*registration, now_ms),
-            RunnerInput::Recall if matches!(self.state, RunnerState::Idle { .. }) => {
-                self.to(RunnerState::Recalled { since_ms: now_ms })
-            }
-            RunnerInput::Recall => Step::Stay,
+            RunnerInput::Recall => self.recall(now_ms),
             RunnerInput::JobStarted => self.job_started(now_ms),
             RunnerInput::Bound { job } => self.bound(*job, now_ms),
             RunnerInput::Released { job } => self.released(*job, now_ms),
@@ -319,6 +322,7 @@ impl Runner {
                 self.end_if(waits, EndWhy::Ghost, now_ms)
             }
             RunnerInput::Stop { by } => self.end_if(self.is_not_ending(), EndWhy::Stopped(by.clone()), now_ms),
+            RunnerInput::StopIdle { by } => self.stop_idle(by, now_ms),
             // Both only make the stop be sent again; the state already says that it must end.
             RunnerInput::StopOverdue | RunnerInput::TaskAlive { .. } => Step::Stay,
         }
@@ -334,6 +338,22 @@ impl Runner {
         }
         let deadline_ms = now_ms + why.grace_ms();
         self.to(RunnerState::Ending { why, deadline_ms })
+    }
+
+    fn recall(&self, now_ms: u64) -> Step {
+        if matches!(self.state, RunnerState::Idle { .. }) {
+            return self.to(RunnerState::Recalled { since_ms: now_ms });
+        }
+        Step::Stay
+    }
+
+    /// What has never claimed has no job. Only the agent of an idle one sees whether it is being given one. Whoever boots
+    /// may be at work already (after a loss of the store even without a claim that we know of).
+    fn stop_idle(&self, by: &Arc<str>, now_ms: u64) -> Step {
+        if self.state == RunnerState::Reserved {
+            return self.end_if(true, EndWhy::Stopped(by.clone()), now_ms);
+        }
+        self.recall(now_ms)
     }
 
     fn is_not_ending(&self) -> bool {

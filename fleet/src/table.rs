@@ -186,6 +186,7 @@ fn runner_inputs() -> Vec<Named<RunnerInput>> {
         RunnerInput::LifetimeOver,
         RunnerInput::Ghost,
         RunnerInput::Stop { by: "".into() },
+        RunnerInput::StopIdle { by: "".into() },
         RunnerInput::StopOverdue,
         RunnerInput::TaskAlive { task: "task".into() },
     ]

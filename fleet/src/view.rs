@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     class::Pool,
+    drain::{Drain, Drains, Extent},
     effect::{Effect, Notice},
     event::{Event, Outcome},
     ids::{ClassName, EffectId, JobId, PoolId, Repo, RunnerName, Scope},
@@ -69,7 +70,7 @@ impl Keys {
                 self.runners.insert(task.runner.clone());
                 self.pools.insert(task.pool.id.clone(), task.pool.clone());
             }
-            Event::Inventory | Event::Balance => {}
+            Event::Drain { .. } | Event::EndDrain { .. } | Event::Inventory | Event::Balance => {}
         }
     }
 }
@@ -140,6 +141,8 @@ pub struct View {
     pub scope_live: BTreeMap<Scope, u32>,
     /// Live runners in all.
     pub fleet_live: u32,
+    /// What operators drain.
+    pub drains: Drains,
     /// Whether all that the engine runs has been adopted since the store began.
     pub inventoried: bool,
 }
@@ -160,6 +163,8 @@ pub enum Guard {
     DeficitAtMost(PoolId, i64),
     /// … at least so large: what is launched is still needed.
     DeficitAtLeast(PoolId, i64),
+    /// Whether the class is drained.
+    Drained(ClassName, bool),
 }
 
 /// A row to write, if its revision is still the one read.
@@ -210,6 +215,8 @@ pub struct Decision {
     pub records: Vec<Record>,
     /// Conditions.
     pub guards: Vec<Guard>,
+    /// Drains to put in force or to lift.
+    pub drains: Vec<(Extent, Option<Drain>)>,
     /// Sets the marker that all that the engine runs has been adopted.
     pub inventoried: bool,
     /// What to answer, one for each event.
@@ -229,6 +236,7 @@ impl Decision {
             && self.effects.is_empty()
             && self.settled.is_empty()
             && self.records.is_empty()
+            && self.drains.is_empty()
             && !self.inventoried
     }
 

@@ -57,27 +57,12 @@ impl JobLife {
     pub fn result(&self) -> &'static str {
         match (self.interrupted, self.conclusion) {
             (true, Some(_)) => "interrupted",
-            (_, conclusion) => conclusion_word(conclusion),
+            (_, conclusion) => conclusion.map_or("-", Conclusion::text),
         }
     }
 
     fn times(&self) -> [Option<u64>; 6] {
         [self.announced_ms, self.launched_ms, self.claimed_ms, self.running_ms, self.completed_ms, self.gone_ms]
-    }
-}
-
-fn conclusion_word(conclusion: Option<Conclusion>) -> &'static str {
-    match conclusion {
-        None => "-",
-        Some(Conclusion::Success) => "success",
-        Some(Conclusion::Failure) => "failure",
-        Some(Conclusion::Skipped) => "skipped",
-        Some(Conclusion::Cancelled) => "cancelled",
-        Some(Conclusion::TimedOut) => "timed out",
-        Some(Conclusion::ActionRequired) => "action required",
-        Some(Conclusion::Neutral) => "neutral",
-        Some(Conclusion::Stale) => "stale",
-        Some(Conclusion::Unknown) => "unknown",
     }
 }
 

@@ -40,6 +40,7 @@ async fn check_commits<S: Store + 'static, F: Future<Output = Arc<S>>>(make: &im
         commits::a_commit_is_all_or_nothing,
         commits::a_row_that_was_changed_meanwhile_is_a_conflict,
         commits::each_guard_is_judged,
+        commits::a_drain_is_kept_until_it_is_lifted,
         commits::a_view_shows_totals_and_the_oldest_job,
         commits::a_pool_that_was_taken_out_is_a_conflict,
         commits::what_ended_long_ago_expires,

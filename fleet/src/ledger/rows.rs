@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use super::Ledger;
 use crate::{
     budget::Bucket,
+    drain::{Drain, Extent},
     effect::{Lease, Pending},
     ids::{EffectId, JobId, PoolId, RunnerName},
     job::Job,
@@ -34,6 +35,8 @@ pub enum Key {
     Budget(String),
     /// A named lease.
     Lease(String),
+    /// What an operator drains.
+    Drain(Extent),
     /// The marker that all that the engine runs has been adopted.
     Inventoried,
 }
@@ -69,6 +72,7 @@ impl Key {
             Self::Suspicion(key) => ("suspicion", key.clone()),
             Self::Budget(name) => ("budget", name.clone()),
             Self::Lease(name) => ("lease", name.clone()),
+            Self::Drain(extent) => ("drain", extent.key()),
             Self::Inventoried => ("marker", "inventoried".into()),
         }
     }
@@ -88,6 +92,7 @@ impl Ledger {
             Key::Suspicion(key) => self.suspicions.get(key).map(|since_ms| text(0, since_ms)).transpose(),
             Key::Budget(name) => self.budgets.get(name).map(|bucket| text(0, bucket)).transpose(),
             Key::Lease(name) => self.leases.get(name).map(|lease| text(0, lease)).transpose(),
+            Key::Drain(extent) => self.drains.get(extent).map(|drain| text(0, drain)).transpose(),
             Key::Inventoried => self.inventoried.then(|| text(0, &true)).transpose(),
         }
     }
@@ -109,6 +114,11 @@ impl Ledger {
                 self.budgets.insert(key.into(), row.value);
             }),
             "lease" => read::<Lease>(body).map(|row| drop(self.leases.insert(key.into(), row.value))),
+            "drain" => read::<Drain>(body).and_then(|row| {
+                let extent = Extent::parse(key).ok_or_else(|| RowError("no drain has this key".into()))?;
+                self.drains.set(extent, Some(row.value));
+                Ok(())
+            }),
             "marker" => read::<bool>(body).map(|row| self.inventoried |= row.value),
             other => Err(RowError(format!("table `{other}` is not known to this version"))),
         }
@@ -116,7 +126,8 @@ impl Ledger {
     }
 
     /// The order in which tables are put back.
-    pub const TABLES: [&str; 8] = ["pool", "job", "runner", "effect", "suspicion", "budget", "lease", "marker"];
+    pub const TABLES: [&str; 9] =
+        ["pool", "job", "runner", "effect", "suspicion", "budget", "lease", "drain", "marker"];
 }
 
 fn text<T: Serialize>(rev: u64, row: &T) -> Result<String, RowError> {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use fleet::{
     class::{Class, Pool},
     decide::Moment,
+    drain::Extent,
     effect::Effect,
     event::{Event, Outcome, Task},
     ids::{JobId, Repo, RunId, RunnerName},
@@ -132,7 +133,7 @@ fn jobs_over_the_cap_wait_with_a_reason_and_get_the_next_free_place() {
     let mut desk = Desk::new(2);
     desk.tell(&[job(1, JobInput::Queued), job(2, JobInput::Queued)]);
     let said = desk.tell(&[job(3, JobInput::Queued)]).remove(0);
-    assert_eq!(said, Outcome::Accepted("waits: 2 of 2 runners live; next in line: acme/web#1".into()));
+    assert_eq!(said, Outcome::Accepted("waits: 2 of 2 runners live; first in line: job 1 of acme/web".into()));
     let first = desk.live()[0].name.clone();
     desk.tell(&[job(1, completed(&first))]);
     assert_eq!(desk.effects("launch"), 2, "only the engine's word frees capacity");
@@ -302,4 +303,79 @@ fn a_burst_is_one_decision_and_many_launches_are_cut_into_bounded_writes() {
     assert_eq!((decision.runners.len(), decision.again), (25, true));
     desk.tell(&burst);
     assert_eq!(desk.live().len(), 60);
+}
+
+fn drain(on: bool) -> Event {
+    let (extent, by) = (Extent::Class("default".into()), "ada (new image)".into());
+    if on { Event::Drain { extent, by } } else { Event::EndDrain { extent, by } }
+}
+
+#[test]
+fn what_was_decided_before_a_drain_or_its_end_is_decided_again() {
+    let mut desk = Desk::new(6);
+    let launches = desk.decide(&[job(1, JobInput::Queued)]);
+    desk.tell(&[drain(true)]);
+    desk.ledger.commit(&launches, desk.now_ms).unwrap_err();
+    let waits = desk.decide(&[job(1, JobInput::Queued)]);
+    assert!(waits.records[0].text.starts_with("waits: class `default` is drained by ada (new image) since"));
+    desk.tell(&[drain(false)]);
+    desk.ledger.commit(&waits, desk.now_ms).unwrap_err();
+}
+
+#[test]
+fn a_drain_and_a_job_may_be_decided_together() {
+    let mut desk = Desk::new(6);
+    desk.tell(&[job(1, JobInput::Queued), drain(true)]);
+    assert_eq!(desk.live().len(), 0);
+    desk.tell(&[drain(false), job(2, JobInput::Queued)]);
+    assert_eq!(desk.live().len(), 2);
+}
+
+#[test]
+fn a_drain_of_a_class_that_is_not_there_is_refused_with_those_that_are() {
+    let mut desk = Desk::new(6);
+    let nowhere = Event::Drain { extent: Extent::Class("defualt".into()), by: "ada".into() };
+    let said = desk.tell(&[nowhere]).remove(0);
+    assert_eq!(said, Outcome::Refused("there is no class `defualt`, only `default`".into()));
+    assert!(matches!(desk.tell(&[drain(false)]).remove(0), Outcome::Refused(_)));
+}
+
+#[test]
+fn more_jobs_than_one_decision_launches_get_their_runners_when_a_drain_ends() {
+    let mut desk = Desk::new(60);
+    desk.policy.classes[0].max = 60;
+    desk.tell(&[drain(true)]);
+    (1..=55).for_each(|id| drop(desk.tell(&[job(id, JobInput::Queued)])));
+    desk.tell(&[drain(false)]);
+    assert_eq!(desk.live().len(), 55);
+}
+
+#[test]
+fn a_forced_stop_of_a_runner_that_is_ending_is_carried_out_at_once() {
+    let mut desk = Desk::new(1);
+    desk.tell(&[job(1, JobInput::Queued)]);
+    let runner = desk.idle();
+    desk.tell(&[job(1, in_progress(&runner))]);
+    desk.tell(&[job(1, completed(&runner))]);
+    let due =
+        |desk: &Desk| desk.ledger.effects().find(|(id, _)| id.as_str().starts_with("stop/")).map(|it| it.1.due_ms);
+    assert!(due(&desk) > Some(desk.now_ms), "it has its grace");
+    let idle = desk.runner(&runner, RunnerInput::StopIdle { by: "ada".into() });
+    assert_eq!(idle, Outcome::Refused("it is ending already: job 1 completed".into()));
+    desk.runner(&runner, RunnerInput::Stop { by: "ada".into() });
+    assert_eq!(due(&desk), Some(desk.now_ms));
+}
+
+#[test]
+fn a_recalled_runner_is_not_held_against_its_pool() {
+    let mut desk = Desk::new(1);
+    for id in 1..=4 {
+        desk.tell(&[job(id, JobInput::Queued)]);
+        let runner = desk.idle();
+        desk.runner(&runner, RunnerInput::StopIdle { by: "ada".into() });
+        desk.runner(&runner, RunnerInput::Ended { ran_job: false, reason: EndReason::Idle });
+        desk.runner(&runner, RunnerInput::TaskGone { why: "exit 0".into() });
+    }
+    assert!(desk.ledger.pools().all(|pool| pool.flags.fruitless == 0));
+    assert_eq!(desk.live().len(), 1);
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use fleet::{
+    drain::Extent,
     event::Event,
     ids::{ClassName, PoolId, RunnerName},
     invariants,
@@ -18,13 +19,15 @@ use crate::decisions::{Desk, job_of};
 enum Move {
     Job { id: u64, input: u8, runner: usize },
     Runner { runner: usize, input: u8 },
+    Drain { on: bool, fleet: bool },
     Later(u64),
 }
 
 fn moves() -> impl Strategy<Value = Vec<Move>> {
     let one = prop_oneof![
         (0..12_u64, 0..6_u8, 0..8_usize).prop_map(|(id, input, runner)| Move::Job { id, input, runner }),
-        (0..8_usize, 0..14_u8).prop_map(|(runner, input)| Move::Runner { runner, input }),
+        (0..8_usize, 0..15_u8).prop_map(|(runner, input)| Move::Runner { runner, input }),
+        (any::<bool>(), any::<bool>()).prop_map(|(on, fleet)| Move::Drain { on, fleet }),
         (1..200_000_u64).prop_map(Move::Later),
     ];
     prop::collection::vec(one, 1..120)
@@ -35,6 +38,11 @@ fn play(desk: &mut Desk, step: &Move) {
     let pick = |i: usize| names.get(i % names.len().max(1)).cloned().unwrap_or_else(|| "sr-dev-x".into());
     match *step {
         Move::Later(ms) => desk.now_ms += ms,
+        Move::Drain { on, fleet } => {
+            let extent = if fleet { Extent::Fleet } else { Extent::Class("default".into()) };
+            let by = "test".into();
+            desk.tell(&[if on { Event::Drain { extent, by } } else { Event::EndDrain { extent, by } }]);
+        }
         Move::Job { id, input, runner } => {
             let runner = pick(runner).registered(1).into();
             let input = match input {
@@ -68,6 +76,7 @@ fn runner_input(input: u8) -> RunnerInput {
         10 => RunnerInput::Ghost,
         11 => RunnerInput::Stop { by: "test".into() },
         12 => RunnerInput::StopOverdue,
+        13 => RunnerInput::StopIdle { by: "test".into() },
         _ => RunnerInput::TaskGone { why: "exit 0".into() },
     }
 }
@@ -88,7 +97,10 @@ impl Before {
         let launched: BTreeSet<&PoolId> = new.map(|runner| &runner.pool).collect();
         let pools = desk.ledger.pools().filter(|pool| launched.contains(&pool.pool.id));
         let needless = pools.filter_map(|pool| invariants::no_needless_launch(&pool));
-        given_up.chain(needless).collect()
+        let drained = desk.ledger.runners().filter(|runner| !self.0.contains_key(&runner.name));
+        let drained = drained.filter(|runner| desk.ledger.drains().holds(&runner.class));
+        let drained = drained.map(|runner| format!("{} is started although its class is drained", runner.name));
+        given_up.chain(needless).chain(drained).collect()
     }
 }
 
@@ -100,7 +112,13 @@ fn check(desk: &Desk) {
     }
     assert_eq!(live.values().sum::<u32>(), desk.ledger.live());
     let mut broken = invariants::cap_held(&desk.policy, &live);
-    broken.extend(invariants::no_job_waits_beside_room(&desk.policy, &live, desk.ledger.pools(), desk.now_ms));
+    broken.extend(invariants::no_job_waits_beside_room(
+        &desk.policy,
+        &live,
+        desk.ledger.pools(),
+        desk.ledger.drains(),
+        desk.now_ms,
+    ));
     assert_eq!(broken, Vec::<String>::new());
     totals_are_true(desk);
 }

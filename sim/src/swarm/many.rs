@@ -61,7 +61,7 @@ impl Tally {
 }
 
 /// Faults of everything but GitHub.
-const FAULTS: [&str; 23] = [
+const FAULTS: [&str; 24] = [
     "registration deleted",
     "agent hangs after its claim",
     "noise",
@@ -85,6 +85,7 @@ const FAULTS: [&str; 23] = [
     "controller dies",
     "store emptied",
     "class closed",
+    "class drained",
 ];
 
 /// Consequences that a right core never brings about.

@@ -8,7 +8,8 @@ use std::{
 use fastrand::Rng;
 use fleet::{
     class::Class,
-    event::Event,
+    drain::Extent,
+    event::{Event, Outcome},
     ids::{JobId, Repo, RunnerName},
     labels::LabelSet,
     policy::{Owner, Policy},
@@ -200,7 +201,7 @@ async fn lose_store(world: Arc<World>, at_ms: u64) {
     world.fleet.store.clear();
 }
 
-/// A person stops runners, closes a class and opens it again.
+/// A person stops runners, closes or drains a class and opens it again.
 async fn operate(world: Arc<World>, mut rng: Rng) {
     for _ in 0..4 {
         world.sleep(rng.u64(60_000..240_000)).await;
@@ -210,8 +211,10 @@ async fn operate(world: Arc<World>, mut rng: Rng) {
         let stop = RunnerInput::Stop { by: "operator".into() };
         let _ = process.controller.handle(&[Event::Runner { runner, input: stop }]).await;
         set_small(&world, if rng.bool() { 0 } else { 1 });
+        drain_small(&world, rng.bool()).await;
     }
     set_small(&world, 1);
+    drain_small(&world, false).await;
     world.lock().profile.operator = false;
 }
 
@@ -223,6 +226,22 @@ fn somebody(world: &Arc<World>, rng: &mut Rng) -> Option<RunnerName> {
     });
     let recalled = live.iter().find(|(recalled, _)| *recalled).map(|(_, name)| name.clone());
     recalled.or_else(|| rng.choice(live).map(|(_, name)| name))
+}
+
+/// Drains the class `small`, or lifts that; again until it is stored.
+async fn drain_small(world: &Arc<World>, drained: bool) {
+    let (extent, by) = (Extent::Class("small".into()), Arc::from("operator"));
+    let event = if drained { Event::Drain { extent, by } } else { Event::EndDrain { extent, by } };
+    loop {
+        if let Some(process) = world.fleet.any()
+            && let Ok(outcomes) = process.controller.handle(std::slice::from_ref(&event)).await
+        {
+            let begun = drained && matches!(outcomes.first(), Some(Outcome::Accepted(_)));
+            *world.lock().faults.entry("class drained").or_default() += u64::from(begun);
+            return;
+        }
+        world.sleep(1_000).await;
+    }
 }
 
 /// Closes the class `small`, or opens it again.

@@ -10,8 +10,9 @@ use controller::{
     sweep::Swept,
 };
 use fleet::{
+    drain::Extent,
     effect::{Notice, NoticeKind},
-    event::Event,
+    event::{Event, Outcome},
     ids::{JobId, Repo, RunnerName, TaskId},
     job::Job,
     policy::Policy,
@@ -103,6 +104,22 @@ impl Scene {
         self.handle(Event::Runner { runner: runner.clone(), input: RunnerInput::Stop { by: "operator".into() } }).await;
     }
 
+    /// The operator has a runner stopped if that costs no job.
+    pub async fn stop_idle_runner(&self, runner: &RunnerName) -> Outcome {
+        let input = RunnerInput::StopIdle { by: "operator".into() };
+        self.handle(Event::Runner { runner: runner.clone(), input }).await
+    }
+
+    /// The operator drains a class, or all.
+    pub async fn drain(&self, extent: Extent) -> Outcome {
+        self.handle(Event::Drain { extent, by: "operator".into() }).await
+    }
+
+    /// The operator lifts a drain.
+    pub async fn end_drain(&self, extent: Extent) -> Outcome {
+        self.handle(Event::EndDrain { extent, by: "operator".into() }).await
+    }
+
     /// The operator changes the rules.
     pub fn set_policy(&self, change: impl FnOnce(&mut Policy)) {
         let policy = {
@@ -153,10 +170,11 @@ impl Scene {
     }
 
     /// A controller handles an event.
-    pub async fn handle(&self, event: Event) {
+    pub async fn handle(&self, event: Event) -> Outcome {
         let process = self.world.fleet.any().unwrap_or_else(|| panic!("no controller lives"));
         let handled = process.controller.handle(&[event]).await;
-        assert!(handled.is_ok(), "{handled:?}");
+        let mut outcomes = handled.unwrap_or_else(|error| panic!("{error}"));
+        outcomes.pop().unwrap_or(Outcome::Unknown)
     }
 }
 

@@ -13,7 +13,7 @@ fn nothing_is_started_before_the_approval() {
         world.until_row(job, |row| row.state == JobState::Waiting).await;
         world.pass(30 * MINUTE).await;
         assert_eq!(world.started(), 0);
-        assert_eq!(world.why(job).await, ["waits for an approval; nothing is started"]);
+        assert_eq!(world.why(job).await, ["waits for an approval at GitHub; nothing is started before that"]);
         world.approve(job);
         world.until_done(job).await;
     });

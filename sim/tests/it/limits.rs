@@ -19,7 +19,7 @@ fn of_twelve_jobs_six_wait_and_are_told_why() {
         let mut waiting = 0;
         for job in &jobs {
             let why = world.why(*job).await;
-            waiting += usize::from(why[0].starts_with("waits: 6 of 6 runners live; next in line: acme/web#"));
+            waiting += usize::from(why[0].starts_with("waits: 6 of 6 runners live; first in line: job "));
         }
         assert!(waiting >= 1, "nobody is told that the cap is reached");
         for job in jobs {
@@ -39,7 +39,7 @@ fn a_full_class_leaves_room_for_another() {
         let mut waiting = 0;
         for job in &jobs {
             let why = world.why(*job).await;
-            waiting += usize::from(why[0].starts_with("waits: 3 of 3 runners of class `big` live; next in line: "));
+            waiting += usize::from(why[0].starts_with("waits: 3 of 3 runners of class `big` live; first in line: "));
         }
         assert!(waiting >= 1, "nobody is told that the class is full");
         for job in jobs {

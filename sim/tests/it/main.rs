@@ -17,6 +17,7 @@ mod http_face;
 mod limits;
 mod many_hands;
 mod not_ours;
+mod operator;
 mod rest;
 mod stolen;
 mod store_lost;

@@ -22,7 +22,10 @@ fn a_runner_that_a_job_of_another_pool_took_is_replaced() {
         let thief = world.push("acme/web", LINUX);
         world.until_row(thief, |row| row.pool.is_some()).await;
         let why = world.why(thief).await;
-        assert_eq!(why, [format!("waits: 1 of 1 runners of class `small` live; next in line: acme/web#{thief}")]);
+        assert_eq!(
+            why,
+            [format!("waits: 1 of 1 runners of class `small` live; first in line: job {thief} of acme/web")]
+        );
         let robbed = world.push("acme/web", BIG);
         world.until_running(thief).await;
         world.until_done(robbed).await;

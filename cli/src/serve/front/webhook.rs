@@ -105,9 +105,13 @@ enum Verdict {
 fn judge(policy: &Policy, event: &Event) -> Verdict {
     match event {
         Event::Job { facts, input } => judge_job(policy, facts, input),
-        Event::Rematch { .. } | Event::Runner { .. } | Event::Adopt(_) | Event::Inventory | Event::Balance => {
-            Verdict::Ignored("not about a job".into())
-        }
+        Event::Rematch { .. }
+        | Event::Runner { .. }
+        | Event::Adopt(_)
+        | Event::Drain { .. }
+        | Event::EndDrain { .. }
+        | Event::Inventory
+        | Event::Balance => Verdict::Ignored("not about a job".into()),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use fleet::{
+    drain::{Drain, Drains, Extent},
     ids::JobId,
     job::JobState,
     ledger::KEEP_ENDED_MS,
@@ -92,6 +93,24 @@ pub(super) async fn each_guard_is_judged<S: Store>(store: Arc<S>) -> Checked {
         same(&format!("{guard:?}"), &found, &if holds { None } else { CONFLICT })?;
     }
     Ok(())
+}
+
+pub(super) async fn a_drain_is_kept_until_it_is_lifted<S: Store>(store: Arc<S>) -> Checked {
+    let (class, extent) = (facts::class().name, Extent::Class(facts::class().name));
+    let put = |drain| Decision { drains: vec![(extent.clone(), drain)], ..Decision::default() };
+    let guarded = |drained| Decision { guards: vec![Guard::Drained(class.clone(), drained)], ..Decision::default() };
+    let drain = Drain { by: "ada".into(), since_ms: START_MS };
+    store.commit(&put(Some(drain.clone())), START_MS).await?;
+    let view = store.load(&facts::keys(&[], &[]), START_MS).await?;
+    same("the view's drain", &view.drains.get(&extent), &Some(&drain))?;
+    same("the scan's drains", &store.scan().await?.drains, &view.drains)?;
+    same("a launch that knew of none", &kind(store.commit(&guarded(false), START_MS).await), &CONFLICT)?;
+    same("a wait that knew of it", &kind(store.commit(&guarded(true), START_MS).await), &None)?;
+    store.expire(START_MS + 10 * KEEP_ENDED_MS).await?;
+    same("the drain after a day", &store.scan().await?.drains, &view.drains)?;
+    store.commit(&put(None), START_MS).await?;
+    same("a wait that still knows of it", &kind(store.commit(&guarded(true), START_MS).await), &CONFLICT)?;
+    same("drains in the end", &store.scan().await?.drains, &Drains::default())
 }
 
 pub(super) async fn a_view_shows_totals_and_the_oldest_job<S: Store>(store: Arc<S>) -> Checked {
