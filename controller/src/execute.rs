@@ -6,7 +6,7 @@
 use std::{sync::Arc, time::Duration};
 
 use fleet::{
-    budget::Grant,
+    budget::{Bucket, Grant},
     effect::{Effect, LaunchSpec, Notice, NoticeKind, Pending},
     event::Event,
     ids::{EffectId, JobId, RegistrationId, Repo, RunnerName, Scope, TaskId},
@@ -139,9 +139,9 @@ impl Controller {
         if !self.is_wanted(spec).await? {
             return Ok(Done::Yes);
         }
-        let now_ms = self.ports.clock.now_ms();
-        let grant = self.ports.store.take_budget("launch", self.settings.launches, 1, now_ms).await?;
-        if let Grant::Until(until_ms) = grant {
+        if let Some(limits) = self.ports.compute.launch_rate()
+            && let Some(until_ms) = self.budget("launch", limits, 1).await?
+        {
             return Ok(Done::NotBefore(until_ms));
         }
         let Some(token) = self.claim_keys.make(&spec.runner, spec.attempt) else {
@@ -273,9 +273,12 @@ impl Controller {
 
     /// Takes points of an owner's budget; when to come back if there are none.
     pub(crate) async fn github_budget(&self, owner: &str, points: u32) -> PortResult<Option<u64>> {
+        self.budget(&format!("github/{owner}"), GITHUB_POINTS, points).await
+    }
+
+    async fn budget(&self, name: &str, limits: Bucket, points: u32) -> PortResult<Option<u64>> {
         let now_ms = self.ports.clock.now_ms();
-        let name = format!("github/{owner}");
-        Ok(match self.ports.store.take_budget(&name, GITHUB_POINTS, points, now_ms).await? {
+        Ok(match self.ports.store.take_budget(name, limits, points, now_ms).await? {
             Grant::Granted => None,
             Grant::Until(until_ms) => Some(until_ms),
         })

@@ -189,6 +189,11 @@ pub trait Compute: Send + Sync {
     fn list_lag_ms(&self) -> u64 {
         0
     }
+
+    /// The rate at which it takes launches, shared by all who launch; `None`: as fast as they come.
+    fn launch_rate(&self) -> Option<Bucket> {
+        None
+    }
 }
 
 /// Everything that a sweep or a read model looks at.

@@ -64,8 +64,6 @@ pub const WRITE_POINTS: u32 = 5;
 pub struct Settings {
     /// Base URL of the control plane, as the machines reach it.
     pub url: String,
-    /// Rate at which the engine takes launches.
-    pub launches: Bucket,
     /// Milliseconds between two `idle` reports.
     pub heartbeat_ms: u64,
     /// Whether failed webhook deliveries are asked for again.
@@ -76,13 +74,6 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self {
-            url: "http://127.0.0.1:8080".into(),
-            // Fargate's: a bucket of 100, refilled at 20 a second (FACTS §4).
-            launches: Bucket::new(100, 1_200),
-            heartbeat_ms: HEARTBEAT_MS,
-            redeliver: true,
-            discover: true,
-        }
+        Self { url: "http://127.0.0.1:8080".into(), heartbeat_ms: HEARTBEAT_MS, redeliver: true, discover: true }
     }
 }

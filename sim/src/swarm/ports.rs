@@ -33,6 +33,9 @@ pub(crate) const JIT_PREFIX: &str = "jit-s3cr3t-";
 /// Name of the one call that must not be repeated.
 const JIT_CALL: &str = "jit";
 
+/// Rate at which the engine takes launches: Fargate's bucket of 100, refilled at 20 a second (FACTS §4).
+const LAUNCH_RATE: Bucket = Bucket::new(100, 1_200);
+
 /// Large enough for all runners of a scope.
 const PAGE: usize = 1_000;
 
@@ -294,6 +297,10 @@ impl Compute for SimCompute {
 
     fn list_lag_ms(&self) -> u64 {
         self.0.world.lock().profile.list_lag_ms
+    }
+
+    fn launch_rate(&self) -> Option<Bucket> {
+        Some(LAUNCH_RATE)
     }
 }
 
