@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use clap::{Parser, Subcommand};
 
-use crate::{demo::DemoArgs, serve::ServeArgs, status::StatusArgs, why::WhyArgs};
+use crate::{config::ConfigArgs, demo::DemoArgs, serve::ServeArgs, status::StatusArgs, why::WhyArgs};
 
 /// Short-lived machines for GitHub Actions jobs: one job, one runner, then nothing.
 #[derive(Debug, Parser)]
@@ -21,6 +21,8 @@ pub(crate) enum Command {
     Demo(DemoArgs),
     /// Serve the jobs of your owners and repositories with runners on this machine
     Serve(ServeArgs),
+    /// Check the configuration, or show each value in force and where it came from
+    Config(ConfigArgs),
     /// Tell why a job waits, was ignored, or ended as it did
     Why(WhyArgs),
     /// Show the jobs and runners that a daemon knows

@@ -5,12 +5,14 @@
 //! | `arguments` | what can be typed |
 //! | [`demo`] | `demo`: the whole life of jobs on this machine, with a simulated GitHub |
 //! | `serve` | `serve`: the daemon |
+//! | `config` | `config`: what its configuration is and what is wrong with it |
 //! | `status`, `why` | what the daemon's store tells |
 //! | [`failure`] | what a person reads when something fails, and the exit code |
 //!
 //! No decision about a job or a runner is made here: that is `fleet`'s.
 
 mod arguments;
+mod config;
 pub mod demo;
 pub mod failure;
 mod log;
@@ -60,6 +62,7 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
     match command {
         Command::Demo(args) => demo::command(&args),
         Command::Serve(args) => serve::command(&args),
+        Command::Config(args) => config::command(&args),
         Command::Why(args) => why::command(&args),
         Command::Status(args) => status::command(&args),
         Command::Agent { args } => Ok(agent::main_with(&["agent"], args)),

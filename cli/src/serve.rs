@@ -1,21 +1,24 @@
 //! `serve`: the daemon. From the command line to a checked plan; what runs is in `daemon`.
 
+mod checks;
 mod clock;
-mod config;
+pub(crate) mod config;
 mod daemon;
 mod engine_words;
 
 mod front;
 mod notices;
 mod parts;
-mod plan;
-mod secrets;
+pub(crate) mod plan;
+pub(crate) mod secrets;
+pub(crate) mod settings;
 
 use std::{
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
+use self::settings::{Settings, SettingsArgs, Variables};
 pub(crate) use self::{
     clock::now_ms,
     plan::{runners_root, store_path},
@@ -23,18 +26,11 @@ pub(crate) use self::{
 };
 use crate::{failure::Failure, log};
 
-/// What `serve` can be told on the command line. It goes over the environment, and that over the file.
+/// What `serve` can be told on the command line.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct ServeArgs {
-    /// Configuration file (TOML)
-    #[arg(long, value_name = "FILE", env = "SELF_RUNNERS_CONFIG")]
-    pub(crate) config: Option<PathBuf>,
-    /// Address and port to listen on; port 0 takes a free one
-    #[arg(long, value_name = "ADDRESS:PORT", env = "SELF_RUNNERS_LISTEN")]
-    pub(crate) listen: Option<String>,
-    /// Folder for everything that must survive a restart
-    #[arg(long, value_name = "DIR", env = "SELF_RUNNERS_DATA")]
-    pub(crate) data: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) settings: SettingsArgs,
     /// How the log on stderr looks
     #[arg(long, value_name = "FORMAT", value_enum, default_value = "text")]
     pub(crate) log: log::LogFormat,
@@ -42,7 +38,7 @@ pub(crate) struct ServeArgs {
 
 /// Runs the daemon until it is asked to end.
 pub(crate) fn command(args: &ServeArgs) -> Result<ExitCode, Failure> {
-    let plan = plan::Plan::make(args)?;
+    let plan = plan::Plan::make(&args.settings)?;
     log::begin(args.log)?;
     hide_environment();
     plan.make_data_dir()?;
@@ -62,10 +58,15 @@ fn hide_environment() {
     }
 }
 
-/// The data folder that a configuration names.
-pub(crate) fn data_dir_of(config: &Path) -> Result<PathBuf, Failure> {
-    let named = config::ConfigFile::read(config)?.data_dir;
-    named.ok_or_else(|| Failure::usage(format!("{} names no data folder: give it with `--data DIR`", config.display())))
+/// The data folder of a daemon whose configuration is this, or that of this folder.
+pub(crate) fn data_dir_of(config: Option<&Path>) -> Result<PathBuf, Failure> {
+    let args = SettingsArgs { config: config.map(Path::to_owned), ..SettingsArgs::default() };
+    let settings = Settings::read(&args, &Variables::of_process())?;
+    // Other problems of the file are the daemon's.
+    let named = settings.tree.get("data_dir").and_then(|node| node.value().as_str().map(PathBuf::from));
+    named.ok_or_else(|| {
+        Failure::usage("which daemon? Give its `--config FILE`, with `data_dir` in it, or its `--data DIR`")
+    })
 }
 
 /// Threads of the daemon: it waits for others most of the time.

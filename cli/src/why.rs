@@ -24,7 +24,7 @@ pub(crate) struct WhyArgs {
 /// Which store is read.
 #[derive(Debug, clap::Args)]
 pub(crate) struct StoreArgs {
-    /// The daemon's configuration file
+    /// The daemon's configuration file; `self-runners.toml` of this folder if there is one
     #[arg(long, value_name = "FILE", env = "SELF_RUNNERS_CONFIG")]
     config: Option<PathBuf>,
     /// The daemon's data folder
@@ -35,12 +35,9 @@ pub(crate) struct StoreArgs {
 impl StoreArgs {
     /// Opens the store to read.
     pub(crate) fn open(&self) -> Result<SqliteReader, Failure> {
-        let data = match (&self.data, &self.config) {
-            (Some(data), _) => data.clone(),
-            (None, Some(config)) => serve::data_dir_of(config)?,
-            (None, None) => {
-                return Err(Failure::usage("which daemon? Give its `--config FILE` or its `--data DIR`"));
-            }
+        let data = match &self.data {
+            Some(data) => data.clone(),
+            None => serve::data_dir_of(self.config.as_deref())?,
         };
         SqliteReader::open(&serve::store_path(&data)).map_err(|error| Failure::failed(error.message))
     }

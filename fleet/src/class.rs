@@ -11,6 +11,7 @@ use crate::{
 pub const CLASS_MAX_DEFAULT: u32 = 10;
 
 /// Processor architecture.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Arch {
@@ -19,10 +20,12 @@ pub enum Arch {
     Arm64,
     /// 64-bit x86.
     #[serde(alias = "amd64", alias = "x64")]
+    #[cfg_attr(feature = "schema", schemars(extend("aliases" = ["amd64", "x64"])))]
     X86_64,
 }
 
 /// How large a runner's machine is.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Size {
@@ -43,6 +46,7 @@ impl Default for Size {
 }
 
 /// A kind of runner. At rest none of it exists (`min_idle` is 0 by design).
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Class {
@@ -52,7 +56,7 @@ pub struct Class {
     pub labels: LabelSet,
     /// Size of its machines.
     pub size: Size,
-    /// Most live runners, 0 to 10 by default. 0 closes the class.
+    /// Most live runners, 0 to 10. 0 closes the class: its jobs wait.
     pub max: u32,
     /// Runner group at organisation scope; GitHub's default group if absent.
     pub group: Option<String>,

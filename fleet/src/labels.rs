@@ -13,6 +13,7 @@ const LABEL_MAX_CHARS: usize = 256;
 const LABELS_MAX: usize = 100;
 
 /// A set of labels in lower case.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct LabelSet(BTreeSet<Arc<str>>);

@@ -3,6 +3,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a tool for people speaks on its terminal")]
 
 mod bench;
+mod docs;
 mod sim;
 mod tidy;
 
@@ -18,6 +19,7 @@ struct Command {
 const COMMANDS: &[Command] = &[
     Command { name: "tidy", about: "check what the compiler does not: names, layers, links, sizes", run: tidy::run },
     Command { name: "sim", about: "run random worlds against the core and check its promises", run: sim::run_command },
+    Command { name: "docs", about: "write the documents that are made from the code", run: docs::run },
     Command { name: "bench", about: "measure: `bench core`", run: bench::run },
 ];
 

@@ -1,40 +1,40 @@
-//! The configuration file: its shape, and nothing else. `plan` checks it and puts environment and flags over it.
+//! The configuration file: its definition, and nothing else. `settings` reads it and puts environment and flags over it,
+//! `plan` checks what it says.
 //!
-//! Each key is documented here. Unknown keys are refused, so that a misspelt one is noticed.
+//! What stands here is all there is to say of a key: its documentation, its default and its variable in
+//! `docs/configuration.md`, in `config show` and in the editors' schema are made from it.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, path::PathBuf};
 
 use fleet::{
     class::Class,
-    ids::Repo,
     policy::{CONFIRM_AFTER_MS, FLEET_MAX_DEFAULT},
 };
-use serde::Deserialize;
-
-use crate::failure::Failure;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 /// The whole file.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct ConfigFile {
     /// Name of this installation, in lower-case letters and digits: `production`, `dev`. Runners carry it in their names
     /// (`sr-<stage>-…`), so two installations of one owner need two stages.
     pub(crate) stage: String,
-    /// Where to listen, `address:port`. Flag `--listen`, environment `SELF_RUNNERS_LISTEN`.
+    /// Where to listen, `address:port`; port 0 takes a free one. Flag `--listen`.
     pub(crate) listen: String,
     /// How runners reach this daemon, without a trailing slash. `http://<listen>` if absent.
     pub(crate) public_url: Option<String>,
-    /// Folder for everything that must survive a restart. Flag `--data`, environment `SELF_RUNNERS_DATA`.
+    /// Folder for everything that must survive a restart. Flag `--data`, also the variable `SELF_RUNNERS_DATA`.
     pub(crate) data_dir: Option<PathBuf>,
-    /// Most live runners of all classes together.
+    /// Most live runners of all classes together, 0 to 10.
     pub(crate) max: u32,
+    /// Allow `max` above 10, here and in classes. A slip of a digit must not start hundreds of machines.
+    pub(crate) max_above_ten: bool,
     /// A label that a job must ask for, so that GitHub's own runners are left alone. Empty: none.
     pub(crate) required_label: String,
-    /// Public repositories that are served all the same: anybody's pull request runs code on this machine.
-    pub(crate) public_allowed: BTreeSet<Repo>,
+    /// Public repositories, as `owner/name`, that are served all the same: anybody's pull request runs code on this
+    /// machine.
+    pub(crate) public_allowed: Vec<String>,
     /// Ask GitHub once to run a job again whose runner died.
     pub(crate) rerun_interrupted: bool,
     /// Milliseconds between two sweeps: how late a lost webhook is noticed.
@@ -54,7 +54,7 @@ pub(crate) struct ConfigFile {
 }
 
 /// `[github]`
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct GitHubSection {
     /// Base URL of the REST interface. For GitHub Enterprise Server `https://<host>/api/v3`.
@@ -74,7 +74,7 @@ pub(crate) struct GitHubSection {
 }
 
 /// `[engine]`
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub(crate) enum EngineSection {
     /// Each runner is a process group of this machine, in a fresh folder of its own.
@@ -94,7 +94,7 @@ pub(crate) enum EngineSection {
 }
 
 /// `[owners.<name>]`
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct OwnerSection {
     /// Register runners with the organisation. Else with each repository.
@@ -111,8 +111,9 @@ impl Default for ConfigFile {
             public_url: None,
             data_dir: None,
             max: FLEET_MAX_DEFAULT,
+            max_above_ten: false,
             required_label: "self-hosted".into(),
-            public_allowed: BTreeSet::new(),
+            public_allowed: Vec::new(),
             rerun_interrupted: false,
             sweep_interval_ms: SWEEP_INTERVAL_MS,
             confirm_after_ms: CONFIRM_AFTER_MS,
@@ -143,58 +144,9 @@ impl Default for GitHubSection {
     }
 }
 
-impl ConfigFile {
-    /// Reads a file.
-    pub(crate) fn read(path: &Path) -> Result<Self, Failure> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| Failure::usage(format!("cannot read the configuration {}: {error}", path.display())))?;
-        Self::parse(&text).map_err(|(line, what)| {
-            Failure::usage(format!("configuration {}, line {line}: {what}; correct it and start again", path.display()))
-        })
-    }
-
-    /// Reads a text; an error is its line and what is wrong there.
-    fn parse(text: &str) -> Result<Self, (usize, String)> {
-        toml::from_str(text).map_err(|error| {
-            let at = error.span().map_or(0, |span| span.start.min(text.len()));
-            let line = text.as_bytes()[..at].iter().filter(|byte| **byte == b'\n').count() + 1;
-            (line, error.message().to_owned())
-        })
-    }
-}
-
 fn half_launch_wait_ms() -> u64 {
     u64::try_from(local::process::UNBORN_GRACE.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Milliseconds between two sweeps: with webhooks working it has little to do.
 const SWEEP_INTERVAL_MS: u64 = 60_000;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_small_file_is_enough() {
-        let text = "[engine]\nkind = \"process\"\nrunner_dir = \"/opt/runner\"\n[owners.Acme]\n\
-                    [[classes]]\nname = \"small\"\nlabels = [\"self-hosted\", \"Linux\"]\n";
-        let config = ConfigFile::parse(text).unwrap();
-        assert_eq!((config.max, config.classes.len(), config.owners.len()), (6, 1, 1));
-    }
-
-    #[test]
-    fn an_unknown_key_is_refused_with_its_line() {
-        let cases = [
-            ("stage = \"a\"\nmaximum = 3\n", 2, "maximum"),
-            ("[github]\ntoken = \"x\"\n", 2, "token"),
-            ("[engine]\nkind = \"process\"\nrunner_dir = \"/r\"\nimage = \"x\"\n", 1, "image"),
-            ("[owners.acme]\n\nrepos = []\n", 3, "repos"),
-            ("[[classes]]\nname = \"a\"\nlabel = []\n", 3, "label"),
-            ("[engine]\nkind = \"docker\"\n", 1, "docker"),
-        ];
-        for (text, line, word) in cases {
-            let (at, what) = ConfigFile::parse(text).unwrap_err();
-            assert!(what.contains(word) && at >= line, "{at}: {what}");
-        }
-    }
-}

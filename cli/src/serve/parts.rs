@@ -10,7 +10,11 @@ use local::{
 };
 use tokio::sync::mpsc;
 
-use super::{clock::WallClock, config::EngineSection, plan::Plan};
+use super::{
+    clock::WallClock,
+    config::EngineSection,
+    plan::{NO_TOKEN, Plan},
+};
 use crate::failure::Failure;
 
 /// The adapters.
@@ -56,7 +60,8 @@ fn github(plan: &Plan) -> Result<Arc<dyn GitHub>, Failure> {
         hook_url: section.webhook_url.clone(),
         ..github::Settings::default()
     };
-    let token = Arc::new(github::StaticToken::new(plan.secrets.github_token.expose()));
+    let token = plan.secrets.github_token.as_ref().ok_or_else(|| Failure::usage(NO_TOKEN))?;
+    let token = Arc::new(github::StaticToken::new(token.expose()));
     let client = github::Client::new(settings, token, Arc::new(WallClock)).map_err(told)?;
     Ok(Arc::new(client))
 }

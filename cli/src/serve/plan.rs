@@ -1,23 +1,19 @@
-//! The configuration in force: file, environment and flags together, checked. After this nothing is wrong any more
-//! that could be known before starting.
+//! The configuration in force, checked. After this nothing is wrong any more that could be known before starting.
+//!
+//! All that is wrong is collected; `checks` judges single values.
 
 use std::{
-    collections::BTreeMap,
     net::SocketAddr,
     path::{Path, PathBuf},
 };
 
-use fleet::{
-    class::Class,
-    ids::Repo,
-    labels::LabelSet,
-    policy::{Owner, Policy},
-};
+use fleet::policy::Policy;
 
 use super::{
-    ServeArgs,
-    config::{ConfigFile, EngineSection, OwnerSection},
+    checks,
+    config::{ConfigFile, EngineSection},
     secrets::{self, Secrets},
+    settings::{Problems, Settings, SettingsArgs, Variables},
 };
 use crate::failure::Failure;
 
@@ -41,32 +37,49 @@ pub(crate) struct Plan {
 
 impl Plan {
     /// Reads and checks.
-    pub(crate) fn make(args: &ServeArgs) -> Result<Self, Failure> {
-        let file = match &args.config {
-            Some(path) => ConfigFile::read(path)?,
-            None => return Err(Failure::usage("no configuration: give one with `--config FILE`")),
-        };
-        let secrets =
-            Secrets::read(file.github.token_file.as_deref(), file.github.webhook_secret_file.as_deref(), |name| {
-                std::env::var(name).ok()
-            })?;
-        Self::of(args, file, secrets)
+    pub(crate) fn make(args: &SettingsArgs) -> Result<Self, Failure> {
+        let variables = Variables::of_process();
+        let mut settings = Settings::read(args, &variables)?;
+        if settings.is_empty() {
+            return Err(Failure::usage(
+                "no configuration: write one with `self-runners config init`, or name one with `--config FILE`",
+            ));
+        }
+        let plan = Self::of(&mut settings, &variables);
+        match plan {
+            Some(plan) if plan.secrets.github_token.is_none() => Err(Failure::usage(NO_TOKEN)),
+            Some(plan) => Ok(plan),
+            None => Err(refusal(&settings)),
+        }
     }
 
-    fn of(args: &ServeArgs, file: ConfigFile, secrets: Secrets) -> Result<Self, Failure> {
-        let listen = args.listen.clone().unwrap_or_else(|| file.listen.clone());
-        let data_dir = args.data.clone().or_else(|| file.data_dir.clone());
-        let EngineSection::Process { runner_dir, .. } = &file.engine;
-        Ok(Self {
-            policy: policy(&file)?,
-            listen: listen.parse().map_err(|_| {
-                Failure::usage(format!("cannot listen on `{listen}`: give an address and a port, as 127.0.0.1:8080"))
-            })?,
-            public_url: file.public_url.as_deref().map(public_url).transpose()?,
-            data_dir: data_dir.ok_or_else(|| {
-                Failure::usage("no data folder: give one with `--data DIR` or `data_dir` in the configuration")
-            })?,
-            runner_dir: runner_dir_checked(runner_dir)?,
+    /// Checks what was read; `None` if there are serious problems.
+    pub(crate) fn of(settings: &mut Settings, variables: &Variables) -> Option<Self> {
+        let problems = &mut settings.problems;
+        let plan = settings.file.clone().and_then(|file| Self::checked(file, variables, problems));
+        settings.problems.sort(&settings.tree);
+        plan.filter(|_| !settings.problems.are_serious())
+    }
+
+    fn checked(file: ConfigFile, variables: &Variables, problems: &mut Problems) -> Option<Self> {
+        let EngineSection::Process { runner_dir, pass_env, .. } = &file.engine;
+        let policy = checks::policy(&file, problems);
+        checks::times(&file, problems);
+        checks::pass_env(pass_env, problems);
+        let listen = problems.keep(&["listen"], checks::listen(&file.listen));
+        let public_url = file.public_url.as_deref().map(checks::url).transpose();
+        let public_url = problems.keep(&["public_url"], public_url);
+        problems.keep(&["github", "api_url"], checks::url(&file.github.api_url));
+        let data_dir = file.data_dir.clone().ok_or_else(|| "missing: name a folder, or give `--data DIR`".to_owned());
+        let data_dir = problems.keep(&["data_dir"], data_dir);
+        let runner_dir = problems.keep(&["engine", "runner_dir"], checks::runner_dir(runner_dir));
+        let secrets = Secrets::read(&file.github, variables, problems);
+        Some(Self {
+            policy: policy?,
+            listen: listen?,
+            public_url: public_url?,
+            data_dir: data_dir?,
+            runner_dir: runner_dir?,
             secrets,
             file,
         })
@@ -96,6 +109,19 @@ impl Plan {
     }
 }
 
+/// The first problem, and how to see the others.
+fn refusal(settings: &Settings) -> Failure {
+    let mut serious = settings.problems.iter().filter(|problem| problem.serious);
+    let Some(first) = serious.next() else {
+        return Failure::failed("the configuration cannot be used; report this");
+    };
+    let line = first.line(&settings.tree, settings.path.as_deref());
+    match serious.count() {
+        0 => Failure::usage(line),
+        more => Failure::usage(format!("{line} ({more} more: `self-runners config check` tells all)")),
+    }
+}
+
 /// The SQLite file of a data folder.
 pub(crate) fn store_path(data_dir: &Path) -> PathBuf {
     data_dir.join("state.db")
@@ -106,79 +132,6 @@ pub(crate) fn runners_root(data_dir: &Path) -> PathBuf {
     data_dir.join("runners")
 }
 
-fn policy(file: &ConfigFile) -> Result<Policy, Failure> {
-    let stage = &file.stage;
-    let plain = stage.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
-    if stage.is_empty() || stage.len() > STAGE_CHARS_MAX || !plain {
-        return Err(Failure::usage(format!(
-            "stage `{stage}`: use 1 to {STAGE_CHARS_MAX} lower-case letters and digits"
-        )));
-    }
-    if file.owners.is_empty() {
-        return Err(Failure::usage("no owner is served: add a section [owners.NAME] to the configuration"));
-    }
-    let owners: Result<BTreeMap<_, _>, _> = file.owners.iter().map(|(name, section)| owner(name, section)).collect();
-    Ok(Policy {
-        stage: stage.clone(),
-        max: file.max,
-        classes: classes(&file.classes)?,
-        owners: owners?,
-        public_allowed: file.public_allowed.clone(),
-        required_label: Some(file.required_label.to_ascii_lowercase()).filter(|label| !label.is_empty()),
-        rerun_interrupted: file.rerun_interrupted,
-        confirm_after_ms: file.confirm_after_ms,
-    })
-}
-
-fn owner(name: &str, section: &OwnerSection) -> Result<(String, Owner), Failure> {
-    let name = name.to_ascii_lowercase();
-    let repository = |text: &String| {
-        let full = if text.contains('/') { text.clone() } else { format!("{name}/{text}") };
-        Repo::parse(&full).filter(|repo| repo.owner() == name).ok_or_else(|| {
-            Failure::usage(format!("`{text}` below [owners.{name}] is no repository of {name}: write `{name}/NAME`"))
-        })
-    };
-    let repositories = section.repositories.as_ref().map(|list| list.iter().map(repository).collect());
-    Ok((name.clone(), Owner { organization: section.organization, repositories: repositories.transpose()? }))
-}
-
-fn classes(classes: &[Class]) -> Result<Vec<Class>, Failure> {
-    if classes.is_empty() {
-        return Err(Failure::usage("no class of runners: add a section [[classes]] with `name` and `labels`"));
-    }
-    let mut checked: Vec<Class> = Vec::new();
-    for class in classes {
-        let name = &class.name;
-        if checked.iter().any(|other| other.name == *name) {
-            return Err(Failure::usage(format!("two classes are named `{name}`: rename one")));
-        }
-        // As read from the file they are neither in lower case nor checked.
-        let labels =
-            LabelSet::parse(class.labels.iter()).map_err(|bad| Failure::usage(format!("class `{name}`: {bad}")))?;
-        if labels.is_empty() {
-            return Err(Failure::usage(format!("class `{name}` has no labels: no job could ask for it")));
-        }
-        checked.push(Class { labels, placements: class.placements.max(1), ..class.clone() });
-    }
-    Ok(checked)
-}
-
-fn public_url(text: &str) -> Result<String, Failure> {
-    if text.starts_with("http://") || text.starts_with("https://") {
-        return Ok(text.trim_end_matches('/').to_owned());
-    }
-    Err(Failure::usage(format!("public_url `{text}`: begin it with http:// or https://")))
-}
-
-fn runner_dir_checked(dir: &Path) -> Result<PathBuf, Failure> {
-    if dir.join("run.sh").is_file() {
-        return std::path::absolute(dir).map_err(|error| Failure::usage(format!("{}: {error}", dir.display())));
-    }
-    Err(Failure::usage(format!(
-        "no runner program in `{}`: unpack a release of actions/runner and set `runner_dir` below [engine] to its folder",
-        dir.display()
-    )))
-}
-
-/// Runners' names carry the stage, and GitHub takes 64 characters.
-const STAGE_CHARS_MAX: usize = 20;
+/// What to do without a token.
+pub(crate) const NO_TOKEN: &str =
+    "no GitHub token: set GITHUB_TOKEN in the environment, or `token_file` below [github]";

@@ -9,46 +9,82 @@ use std::{
 
 use controller::ports::Secret;
 
+use super::{
+    config::GitHubSection,
+    settings::{Problems, Variables},
+};
 use crate::failure::Failure;
 
 /// The secrets that the outside world gives.
+#[derive(Default)]
 pub(crate) struct Secrets {
     /// GitHub's token.
-    pub(crate) github_token: Secret,
+    pub(crate) github_token: Option<Secret>,
     /// The webhook's secrets; empty: no webhook is taken.
     pub(crate) webhook: Vec<Secret>,
 }
 
+/// A secret: what people call it, its variable, the key that names its file, that file.
+pub(crate) struct Source<'a> {
+    /// What people call it.
+    pub(crate) name: &'static str,
+    /// The variable that holds it.
+    pub(crate) variable: &'static str,
+    /// The key below `[github]` that names its file.
+    pub(crate) key: &'static str,
+    /// The file.
+    pub(crate) file: Option<&'a Path>,
+}
+
+/// Where the secrets are looked for.
+pub(crate) fn sources(github: &GitHubSection) -> [Source<'_>; 2] {
+    let (token, webhook) = (github.token_file.as_deref(), github.webhook_secret_file.as_deref());
+    [
+        Source { name: "GitHub's token", variable: TOKEN, key: "token_file", file: token },
+        Source { name: "the webhook's secret", variable: WEBHOOK, key: "webhook_secret_file", file: webhook },
+    ]
+}
+
 impl Secrets {
-    /// Reads them: `env` gives a variable's value.
-    pub(crate) fn read(
-        token_file: Option<&Path>,
-        webhook_file: Option<&Path>,
-        env: impl Fn(&str) -> Option<String>,
-    ) -> Result<Self, Failure> {
-        let token = one(TOKEN, token_file, &env)?.into_iter().next();
-        let github_token = token.ok_or_else(|| {
-            Failure::usage(format!("no GitHub token: set {TOKEN} in the environment, or `token_file` below [github]"))
-        })?;
-        let webhook = one(WEBHOOK, webhook_file, &env)?;
-        if webhook.len() > WEBHOOK_SECRETS_MAX {
+    /// Reads them.
+    pub(crate) fn read(github: &GitHubSection, variables: &Variables, problems: &mut Problems) -> Self {
+        let [token, webhook] = sources(github).map(|source| {
+            let lines = problems.keep(&["github", source.key], source.read(variables)).unwrap_or_default();
+            (source.key, lines)
+        });
+        if webhook.1.len() > WEBHOOK_SECRETS_MAX {
             let most = WEBHOOK_SECRETS_MAX;
-            return Err(Failure::usage(format!("more than {most} webhook secrets: keep the new one and the old one")));
+            problems.add(&["github", webhook.0], format!("more than {most} secrets: keep the new one and the old one"));
         }
-        Ok(Self { github_token, webhook })
+        Self { github_token: token.1.into_iter().next(), webhook: webhook.1 }
     }
 }
 
-/// The lines of the variable, or else of the file.
-fn one(name: &str, file: Option<&Path>, env: &impl Fn(&str) -> Option<String>) -> Result<Vec<Secret>, Failure> {
-    let text = match (env(name).filter(|text| !text.trim().is_empty()), file) {
-        (Some(text), _) => text,
-        (None, Some(path)) => fs::read_to_string(path).map_err(|error| {
-            Failure::usage(format!("cannot read {}: {error}; or set {name} in the environment", path.display()))
-        })?,
-        (None, None) => return Ok(Vec::new()),
-    };
-    Ok(text.lines().map(str::trim).filter(|line| !line.is_empty()).map(Secret::new).collect())
+impl Source<'_> {
+    /// The lines of the variable, or else of the file.
+    fn read(&self, variables: &Variables) -> Result<Vec<Secret>, String> {
+        let text = match (variables.get(self.variable), self.file) {
+            (Some(text), _) => text.to_owned(),
+            (None, Some(path)) => self.read_file(path)?,
+            (None, None) => return Ok(Vec::new()),
+        };
+        Ok(text.lines().map(str::trim).filter(|line| !line.is_empty()).map(Secret::new).collect())
+    }
+
+    fn read_file(&self, path: &Path) -> Result<String, String> {
+        let cannot =
+            |error| format!("cannot read {}: {error}; name another file, or set {}", path.display(), self.variable);
+        let text = fs::read_to_string(path).map_err(cannot)?;
+        let mode = fs::metadata(path).map_err(cannot)?.mode();
+        let path = path.display();
+        if mode & EVERYBODY_MODE != 0 {
+            return Err(format!("everybody on this machine may read {path}: `chmod 600 {path}`"));
+        }
+        if text.trim().is_empty() {
+            return Err(format!("{path} is empty: write {} into it, or set {}", self.name, self.variable));
+        }
+        Ok(text)
+    }
 }
 
 /// The key of the claim tokens: made once, kept in the data folder.
@@ -103,6 +139,9 @@ pub(crate) const TOKEN: &str = "GITHUB_TOKEN";
 /// Variable with the webhook's secrets, one a line.
 pub(crate) const WEBHOOK: &str = "GITHUB_WEBHOOK_SECRET";
 
+/// All variables that hold secrets.
+pub(crate) const VARIABLES: [&str; 2] = [TOKEN, WEBHOOK];
+
 /// The new secret and the one that it replaces.
 const WEBHOOK_SECRETS_MAX: usize = 2;
 
@@ -112,6 +151,9 @@ const PRIVATE_MODE: u32 = 0o600;
 /// What nobody else may.
 const OTHERS_MODE: u32 = 0o077;
 
+/// What may be done by users that are neither the file's owner nor in its group; the group may be a service's.
+const EVERYBODY_MODE: u32 = 0o007;
+
 /// Bytes of a claim key, before they are written as hex.
 const KEY_BYTES: usize = 32;
 
@@ -119,19 +161,38 @@ const KEY_BYTES: usize = 32;
 mod tests {
     use super::*;
 
+    fn read(file: &Path, token: Option<&str>) -> (Secrets, Problems) {
+        let github = GitHubSection { token_file: Some(file.to_owned()), ..GitHubSection::default() };
+        let mut problems = Problems::default();
+        let variables = Variables::of(token.map(|token| (TOKEN.to_owned(), token.to_owned())));
+        (Secrets::read(&github, &variables, &mut problems), problems)
+    }
+
     #[test]
     fn the_environment_goes_before_the_file() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("token");
-        fs::write(&file, "from-file\n").unwrap();
-        let read = |value: Option<&str>| {
-            let value = value.map(str::to_owned);
-            Secrets::read(Some(&file), None, |name| value.clone().filter(|_| name == TOKEN)).unwrap()
-        };
-        assert_eq!(read(None).github_token.expose(), "from-file");
-        assert_eq!(read(Some("from-env")).github_token.expose(), "from-env");
-        let missing = Secrets::read(None, None, |_| None).err().unwrap();
-        assert!(missing.to_string().contains("GITHUB_TOKEN"));
+        write(&file, "from-file\n", PRIVATE_MODE);
+        let token = |value| read(&file, value).0.github_token.unwrap();
+        assert_eq!(token(None).expose(), "from-file");
+        assert_eq!(token(Some("from-env")).expose(), "from-env");
+    }
+
+    #[test]
+    fn a_secret_file_that_is_no_secret_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("token");
+        for (text, mode, words) in [("t", 0o644, "chmod 600"), ("\n", 0o640, "is empty")] {
+            write(&file, text, mode);
+            let (secrets, problems) = read(&file, None);
+            assert!(secrets.github_token.is_none());
+            assert!(problems.iter().any(|problem| problem.what.contains(words)), "{problems:?}");
+        }
+    }
+
+    fn write(path: &Path, text: &str, mode: u32) {
+        fs::write(path, text).unwrap();
+        fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
     }
 
     #[test]

@@ -41,7 +41,8 @@ impl Ran {
 /// The program, without what the surroundings would tell it.
 pub(crate) fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_self-runners"));
-    for name in ["SELF_RUNNERS_CONFIG", "SELF_RUNNERS_DATA", "SELF_RUNNERS_LISTEN", "GITHUB_TOKEN"] {
+    let ours = |name: &str| name.starts_with("SELF_RUNNERS_") || name.starts_with("GITHUB_");
+    for name in std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()).filter(|name| ours(name)) {
         command.env_remove(name);
     }
     command.stdin(Stdio::null());
@@ -53,7 +54,8 @@ pub(crate) fn run(args: &[&str]) -> Ran {
     ran(program().args(args).output().unwrap())
 }
 
-fn ran(output: Output) -> Ran {
+/// What an output says.
+pub(crate) fn ran(output: Output) -> Ran {
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     Ran { code: output.status.code().unwrap_or(-1), out: text(output.stdout), err: text(output.stderr) }
 }
@@ -105,6 +107,13 @@ impl Place {
     /// Runs `serve` where it must fail.
     pub(crate) fn serve_fails(&self) -> Ran {
         ran(self.serve().output().unwrap())
+    }
+
+    /// Runs `config check` or another look at the configuration, with a token.
+    pub(crate) fn look(&self, what: &str, args: &[&str]) -> Ran {
+        let mut command = program();
+        command.args(["config", what, "--config"]).arg(self.config()).args(args).env("GITHUB_TOKEN", "a token");
+        ran(command.output().unwrap())
     }
 
     /// Runs a command that reads the daemon's store.

@@ -8,6 +8,8 @@ fn help_is_as_reviewed() {
         ("help", &["--help"][..]),
         ("help_demo", &["demo", "--help"]),
         ("help_serve", &["serve", "--help"]),
+        ("help_config", &["config", "--help"]),
+        ("help_config_check", &["config", "check", "--help"]),
         ("help_why", &["why", "--help"]),
         ("help_status", &["status", "--help"]),
     ] {
@@ -23,7 +25,7 @@ fn wrong_arguments_are_usage_errors() {
         let ran = run(args);
         assert_eq!((ran.code, ran.out.as_str()), (2, ""), "{args:?}: {ran:?}");
     }
-    run(&["serve"]).failed(2, &["--config FILE"]);
+    run(&["serve"]).failed(2, &["--config FILE", "config init"]);
     run(&["status"]).failed(2, &["--config FILE", "--data DIR"]);
     run(&["why", "web", "--data", "x"]).failed(2, &["`web` is neither"]);
 }
@@ -53,9 +55,9 @@ fn a_bad_workflow_is_refused_with_its_line() {
 fn a_bad_configuration_is_refused_with_what_to_do() {
     let place = Place::new();
     place.configure("maximum = 3");
-    place.serve_fails().failed(2, &["line 1", "maximum", "correct it"]);
+    place.serve_fails().failed(2, &["self-runners.toml:1: maximum", "did you mean `max`"]);
     place.configure("stage = \"A B\"");
-    place.serve_fails().failed(2, &["stage `A B`", "lower-case"]);
+    place.serve_fails().failed(2, &["stage: `A B`", "lower-case"]);
     place.configure("public_url = \"here\"");
     place.serve_fails().failed(2, &["public_url", "http://"]);
     place.configure("");

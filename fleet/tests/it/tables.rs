@@ -11,6 +11,6 @@ fn the_tables_in_docs_are_those_of_the_code() {
     let kept = std::fs::read_to_string(path).unwrap_or_default();
     assert!(
         kept == made,
-        "docs/state-tables.md is not what the code does: review the change, then run UPDATE_DOCS=1 cargo test -p fleet"
+        "docs/state-tables.md is not what the code does: review the change, then run `cargo xtask docs`"
     );
 }

@@ -1,0 +1,144 @@
+//! The configuration in force, before anybody judges it: the file, environment variables over it, flags over those, each
+//! value with its origin. What is wrong with it is collected, never told one by one.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | `tree` | values with their origins |
+//! | `text` | from TOML to such a tree |
+//! | `shape` | what the file may hold, read off its definition in `super::config` |
+//! | `variables` | the environment's values |
+//! | `verify` | a tree against the shape |
+//! | `problems` | what is wrong, where, and what to write instead |
+
+mod problems;
+mod shape;
+mod text;
+mod tree;
+mod variables;
+mod verify;
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize as _;
+
+pub(crate) use self::{
+    problems::Problems,
+    shape::{Key, Shape, of_file as file_shape, schema},
+    tree::{Item, Node, Origin},
+    variables::{Variables, variable},
+};
+use super::config::ConfigFile;
+use crate::failure::Failure;
+
+/// What the command line says of the configuration. It goes over the environment, and that over the file.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(crate) struct SettingsArgs {
+    /// Configuration file (TOML); `self-runners.toml` of this folder if there is one
+    #[arg(long, value_name = "FILE", env = "SELF_RUNNERS_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+    /// Address and port to listen on; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub(crate) listen: Option<String>,
+    /// Folder for everything that must survive a restart
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+}
+
+impl SettingsArgs {
+    /// The configuration file, if there is one.
+    pub(crate) fn path(&self) -> Option<PathBuf> {
+        self.config.clone().or_else(|| Path::new(USUAL_FILE).is_file().then(|| USUAL_FILE.into()))
+    }
+
+    /// The values that flags give: the flag, the key it sets, the value.
+    fn given(&self) -> Vec<(&'static str, Vec<String>, toml::Value)> {
+        let mut given = Vec::new();
+        if let Some(listen) = &self.listen {
+            given.push(("--listen", vec!["listen".into()], listen.as_str().into()));
+        }
+        if let Some(data) = &self.data {
+            given.push(("--data", vec!["data_dir".into()], data.to_string_lossy().as_ref().into()));
+        }
+        given
+    }
+}
+
+/// What was read.
+pub(crate) struct Settings {
+    /// The file, if there was one.
+    pub(crate) path: Option<PathBuf>,
+    /// All values that somebody gave, with their origins.
+    pub(crate) tree: Node,
+    /// The same, typed; `None` if a problem stands against it.
+    pub(crate) file: Option<ConfigFile>,
+    /// What is wrong so far.
+    pub(crate) problems: Problems,
+}
+
+impl Settings {
+    /// Reads all layers.
+    ///
+    /// # Errors
+    /// The file cannot be read at all.
+    pub(crate) fn read(args: &SettingsArgs, variables: &Variables) -> Result<Self, Failure> {
+        let path = args.path();
+        let text = match &path {
+            None => String::new(),
+            Some(path) => std::fs::read_to_string(path).map_err(|error| {
+                let path = path.display();
+                let make = "write one with `self-runners config init`, or name another with `--config FILE`";
+                Failure::usage(format!("cannot read the configuration {path}: {error}; {make}"))
+            })?,
+        };
+        let mut settings = Self::of(&text, args, variables);
+        settings.path = path;
+        Ok(settings)
+    }
+
+    /// Puts the layers together.
+    pub(crate) fn of(text: &str, args: &SettingsArgs, variables: &Variables) -> Self {
+        let mut problems = Problems::default();
+        let mut tree = text::parse(text, &mut problems);
+        if !problems.is_empty() {
+            // What follows a syntax error may be read wrongly: nothing of it is judged.
+            return Self { path: None, tree, file: None, problems };
+        }
+        let shape = shape::of_file();
+        variables.put_over(&mut tree, &shape, &mut problems);
+        for (flag, key, value) in args.given() {
+            tree.put(&key, Node::from_value(value, &Origin::Flag(flag)));
+        }
+        verify::verify(&mut tree, &shape, &mut problems);
+        let file = typed(&tree, &mut problems);
+        Self { path: None, tree, file, problems }
+    }
+
+    /// Whether nobody gave anything.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.path.is_none() && self.tree.is_empty()
+    }
+}
+
+fn typed(tree: &Node, problems: &mut Problems) -> Option<ConfigFile> {
+    let mut track = serde_path_to_error::Track::new();
+    let value = serde_path_to_error::Deserializer::new(tree.value(), &mut track);
+    match ConfigFile::deserialize(value) {
+        Ok(file) => Some(file),
+        // A value that was refused is missing now: only what was not told before is news.
+        Err(error) if problems.are_serious() => {
+            tracing::debug!(%error, "the configuration has no typed form");
+            None
+        }
+        Err(error) => {
+            let path = track.path();
+            let key: Vec<String> =
+                path.iter().map(|step| step.to_string().trim_matches(['[', ']']).to_owned()).collect();
+            let words: Vec<&str> = key.iter().map(String::as_str).collect();
+            problems.add(&words, error.message().to_owned());
+            None
+        }
+    }
+}
+
+/// The file that is taken when none is named.
+pub(crate) const USUAL_FILE: &str = "self-runners.toml";
