@@ -3,70 +3,30 @@
 //! It asks and reads; whether and when to ask again is the caller's to decide, who has the budget. No token and no JIT
 //! config is ever in an error, a log or a `Debug`.
 
-mod ask;
 mod deliveries;
 mod etags;
 mod jobs;
 mod known;
 mod pages;
-mod refusal;
+mod releases;
 mod runners;
 mod transport;
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use controller::ports::{Clock, ErrorKind, FailedDelivery, GitHub, JitConfig, JitRequest, PortError, PortResult};
+use controller::ports::{Clock, ErrorKind, FailedDelivery, GitHub, JitConfig, JitRequest, PortResult};
 use fleet::{
     event::{Event, Registration},
     ids::{JobId, RegistrationId, Repo, Scope},
 };
-use reqwest::{Url, redirect};
 
 use self::{etags::Etags, known::Known, transport::Transport};
-use crate::{tls, token::TokenSource};
-
-/// The public GitHub. A GitHub Enterprise Server is at `https://<host>/api/v3`.
-pub const GITHUB_COM: &str = "https://api.github.com";
-
-/// Milliseconds that one request may take, its answer included.
-pub const TIMEOUT_MS: u64 = 10_000;
-
-/// Redirects that are followed: a renamed repository is one.
-const REDIRECTS_MAX: usize = 3;
-
-const USER_AGENT: &str = concat!("self-runners/", env!("CARGO_PKG_VERSION"));
-
-/// How GitHub is reached.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// Base URL of the REST API.
-    pub base_url: String,
-    /// URL at which our webhook points, to find it among an owner's webhooks.
-    pub hook_url: Option<String>,
-    /// Id of our webhook, where it is known and need not be looked for.
-    pub hook_ids: BTreeMap<Scope, u64>,
-    /// Milliseconds that one request may take.
-    pub timeout_ms: u64,
-    /// Certificates in PEM of the authority behind a GitHub Enterprise Server, beside the public ones.
-    pub extra_roots_pem: Option<Vec<u8>>,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            base_url: GITHUB_COM.to_owned(),
-            hook_url: None,
-            hook_ids: BTreeMap::new(),
-            timeout_ms: TIMEOUT_MS,
-            extra_roots_pem: None,
-        }
-    }
-}
+use crate::{
+    settings::{self, GITHUB_COM, Settings},
+    token::TokenSource,
+    wire::Wire,
+};
 
 /// The REST client.
 #[derive(Debug)]
@@ -85,52 +45,13 @@ impl Client {
     /// # Errors
     /// `Invalid` if the settings cannot work.
     pub fn new(settings: Settings, tokens: Arc<dyn TokenSource>, clock: Arc<dyn Clock>) -> PortResult<Self> {
-        let base = base(&settings.base_url)?;
-        let timeout = Duration::from_millis(settings.timeout_ms);
-        let http = http(&base, timeout, tls::config(settings.extra_roots_pem.as_deref())?)?;
-        let transport = Transport { http, base, tokens, clock, timeout, etags: Mutex::new(Etags::default()) };
+        let releases_url = settings.releases_url.as_deref().unwrap_or(GITHUB_COM);
+        let elsewhere = settings::base(releases_url)? != settings::base(&settings.base_url)?;
+        let releases = elsewhere.then(|| Wire::new(releases_url, &settings, clock.clone())).transpose()?;
+        let github = Wire::new(&settings.base_url, &settings, clock)?;
+        let transport = Transport { github, releases, tokens, etags: Mutex::new(Etags::default()) };
         Ok(Self { settings, transport, groups: Known::new(), hooks: Known::new() })
     }
-}
-
-/// A token goes out in clear only to this machine, where the simulated GitHub is.
-fn base(text: &str) -> PortResult<Url> {
-    let invalid = |why: &str| PortError::new(ErrorKind::Invalid, format!("GitHub's base URL `{text}` {why}"));
-    let url = Url::parse(text).map_err(|_| invalid("is no URL: write https://<host>/api/v3"))?;
-    match url.scheme() {
-        "https" => Ok(url),
-        "http" if is_loopback(&url) => Ok(url),
-        _ => Err(invalid("must begin with https://")),
-    }
-}
-
-fn is_loopback(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default();
-    let address = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
-    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
-}
-
-fn http(base: &Url, timeout: Duration, tls: rustls::ClientConfig) -> PortResult<reqwest::Client> {
-    let mut builder = reqwest::Client::builder()
-        .tls_backend_preconfigured(tls)
-        .timeout(timeout)
-        .user_agent(USER_AGENT)
-        .redirect(redirects(base))
-        // Nothing is repeated behind our back.
-        .retry(reqwest::retry::never());
-    if is_loopback(base) {
-        builder = builder.no_proxy();
-    }
-    builder.build().map_err(|error| PortError::new(ErrorKind::Invalid, format!("no HTTP client: {error}")))
-}
-
-/// Follows a redirect within GitHub only: elsewhere nobody may be asked in our name.
-fn redirects(base: &Url) -> redirect::Policy {
-    let origin = base.origin();
-    redirect::Policy::custom(move |attempt| {
-        let follow = attempt.url().origin() == origin && attempt.previous().len() <= REDIRECTS_MAX;
-        if follow { attempt.follow() } else { attempt.stop() }
-    })
 }
 
 /// "There is no such thing" as a value.

@@ -1,10 +1,18 @@
 //! Every request that is made of GitHub, in one table: the client builds its requests from it, the tests compare it
 //! with GitHub's published description, and whoever imitates GitHub reads here what must be answered.
 //!
-//! Only what is asked, never how an answer is read.
+//! Only what is asked, never how an answer is read. The rows stand in one file a subject; [`CALLS`] is all of them.
+
+mod apps;
+mod general;
+mod hooks;
+mod jobs;
+mod runners;
 
 use controller::ports::ErrorKind;
 use fleet::ids::Scope;
+
+pub use self::{apps::*, general::*, hooks::*, jobs::*, runners::*};
 
 /// Method of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,11 +25,26 @@ pub enum Method {
     Delete,
 }
 
+/// What a request is made with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Credential {
+    /// The token for the owner whom it is about.
+    Token,
+    /// A GitHub App's own word: a JWT.
+    App,
+    /// It is public: the token if it is asked where the token is known, for its larger rate limit.
+    Public,
+    /// Nothing.
+    None,
+}
+
 /// A request, but for its values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Call {
     /// Operation id in GitHub's OpenAPI description.
     pub operation: &'static str,
+    /// Whether that description has it yet.
+    pub published: bool,
     /// Method.
     pub method: Method,
     /// Path below the base URL.
@@ -32,9 +55,13 @@ pub struct Call {
     pub body: &'static [&'static str],
     /// Status of success.
     pub success: u16,
+    /// Whether the answer is read.
+    pub answered: bool,
     /// What a 422 means for this one.
     pub unprocessable: ErrorKind,
-    /// What the token must be allowed to, for a person.
+    /// What it is made with.
+    pub credential: Credential,
+    /// What that must be allowed to, for a person.
     pub needs: &'static str,
     /// Whether answers are kept and asked for again with their ETag: an unchanged one costs no rate limit (FACTS §2).
     pub conditional: bool,
@@ -61,9 +88,6 @@ impl Scoped {
 
 const NONE: &[&str] = &[];
 const PAGE: &[&str] = &["page", "per_page"];
-const RUNNERS: &[&str] = &["name", "page", "per_page"];
-const DELIVERIES: &[&str] = &["cursor", "per_page"];
-const JIT_BODY: &[&str] = &["labels", "name", "runner_group_id", "work_folder"];
 
 const REPO_RUNNERS: &str = "`Administration: write` on the repository (classic token: `repo`)";
 const ORG_RUNNERS: &str = "`Self-hosted runners: write` on the organisation (classic token: `admin:org`)";
@@ -72,23 +96,27 @@ const ACTIONS_WRITE: &str = "`Actions: write` on the repository (classic token: 
 const METADATA: &str = "`Metadata: read` on the owner's repositories (classic token: `repo`)";
 const REPO_HOOKS: &str = "`Webhooks: write` on the repository (classic token: `admin:repo_hook`)";
 const ORG_HOOKS: &str = "`Webhooks: write` on the organisation (classic token: `admin:org_hook`)";
+const APP: &str = "the App's id and one of its private keys";
 
 const fn get(operation: &'static str, path: &'static str, query: &'static [&'static str], needs: &'static str) -> Call {
     Call {
         operation,
+        published: true,
         method: Method::Get,
         path,
         query,
         body: NONE,
         success: 200,
+        answered: true,
         unprocessable: ErrorKind::Invalid,
+        credential: Credential::Token,
         needs,
         conditional: false,
     }
 }
 
 const fn post(operation: &'static str, path: &'static str, success: u16, needs: &'static str) -> Call {
-    Call { method: Method::Post, success, ..get(operation, path, NONE, needs) }
+    Call { method: Method::Post, success, answered: false, ..get(operation, path, NONE, needs) }
 }
 
 /// 422: it executes a job.
@@ -96,152 +124,30 @@ const fn delete(operation: &'static str, path: &'static str, needs: &'static str
     Call {
         method: Method::Delete,
         success: 204,
+        answered: false,
         unprocessable: ErrorKind::Conflict,
         ..get(operation, path, NONE, needs)
     }
+}
+
+const fn answered(call: Call) -> Call {
+    Call { answered: true, ..call }
 }
 
 const fn conditional(call: Call) -> Call {
     Call { conditional: true, ..call }
 }
 
-/// Registers a runner; 409: the name exists.
-pub static JIT_CONFIG: Scoped = Scoped {
-    repo: Call {
-        body: JIT_BODY,
-        ..post(
-            "actions/generate-runner-jitconfig-for-repo",
-            "/repos/{owner}/{repo}/actions/runners/generate-jitconfig",
-            201,
-            REPO_RUNNERS,
-        )
-    },
-    org: Call {
-        body: JIT_BODY,
-        ..post(
-            "actions/generate-runner-jitconfig-for-org",
-            "/orgs/{org}/actions/runners/generate-jitconfig",
-            201,
-            ORG_RUNNERS,
-        )
-    },
-};
+const fn as_app(call: Call) -> Call {
+    Call { credential: Credential::App, ..call }
+}
 
-/// Registered runners.
-pub static LIST_RUNNERS: Scoped = Scoped {
-    repo: get(
-        "actions/list-self-hosted-runners-for-repo",
-        "/repos/{owner}/{repo}/actions/runners",
-        RUNNERS,
-        REPO_RUNNERS,
-    ),
-    org: get("actions/list-self-hosted-runners-for-org", "/orgs/{org}/actions/runners", RUNNERS, ORG_RUNNERS),
-};
-
-/// One registered runner.
-pub static READ_RUNNER: Scoped = Scoped {
-    repo: get(
-        "actions/get-self-hosted-runner-for-repo",
-        "/repos/{owner}/{repo}/actions/runners/{runner_id}",
-        NONE,
-        REPO_RUNNERS,
-    ),
-    org: get("actions/get-self-hosted-runner-for-org", "/orgs/{org}/actions/runners/{runner_id}", NONE, ORG_RUNNERS),
-};
-
-/// Ends a registration.
-pub static DELETE_RUNNER: Scoped = Scoped {
-    repo: delete(
-        "actions/delete-self-hosted-runner-from-repo",
-        "/repos/{owner}/{repo}/actions/runners/{runner_id}",
-        REPO_RUNNERS,
-    ),
-    org: delete("actions/delete-self-hosted-runner-from-org", "/orgs/{org}/actions/runners/{runner_id}", ORG_RUNNERS),
-};
-
-/// Runner groups of an organisation, to find one's id.
-pub static LIST_GROUPS: Call =
-    get("actions/list-self-hosted-runner-groups-for-org", "/orgs/{org}/actions/runner-groups", PAGE, ORG_RUNNERS);
-
-/// One job.
-pub static READ_JOB: Call =
-    get("actions/get-job-for-workflow-run", "/repos/{owner}/{repo}/actions/jobs/{job_id}", NONE, ACTIONS_READ);
-
-/// Runs of a status.
-pub static LIST_RUNS: Call = conditional(get(
-    "actions/list-workflow-runs-for-repo",
-    "/repos/{owner}/{repo}/actions/runs",
-    &["exclude_pull_requests", "page", "per_page", "status"],
-    ACTIONS_READ,
-));
-
-/// Jobs of a run.
-pub static LIST_JOBS: Call = conditional(get(
-    "actions/list-jobs-for-workflow-run",
-    "/repos/{owner}/{repo}/actions/runs/{run_id}/jobs",
-    &["filter", "page", "per_page"],
-    ACTIONS_READ,
-));
-
-/// Runs one job again.
-pub static RERUN_JOB: Call = post(
-    "actions/re-run-job-for-workflow-run",
-    "/repos/{owner}/{repo}/actions/jobs/{job_id}/rerun",
-    201,
-    ACTIONS_WRITE,
-);
-
-/// Repositories of an organisation.
-pub static LIST_ORG_REPOS: Call =
-    conditional(get("repos/list-for-org", "/orgs/{org}/repos", &["page", "per_page", "type"], METADATA));
-
-/// Repositories of the token's own account, private ones too.
-pub static LIST_OWN_REPOS: Call = conditional(get(
-    "repos/list-for-authenticated-user",
-    "/user/repos",
-    &["affiliation", "page", "per_page"],
-    METADATA,
-));
-
-/// Public repositories of another account.
-pub static LIST_USER_REPOS: Call =
-    conditional(get("repos/list-for-user", "/users/{username}/repos", &["page", "per_page", "type"], METADATA));
-
-/// Webhooks, to find ours.
-pub static LIST_HOOKS: Scoped = Scoped {
-    repo: get("repos/list-webhooks", "/repos/{owner}/{repo}/hooks", PAGE, REPO_HOOKS),
-    org: get("orgs/list-webhooks", "/orgs/{org}/hooks", PAGE, ORG_HOOKS),
-};
-
-/// Deliveries of a webhook, newest first.
-pub static LIST_DELIVERIES: Scoped = Scoped {
-    repo: get(
-        "repos/list-webhook-deliveries",
-        "/repos/{owner}/{repo}/hooks/{hook_id}/deliveries",
-        DELIVERIES,
-        REPO_HOOKS,
-    ),
-    org: get("orgs/list-webhook-deliveries", "/orgs/{org}/hooks/{hook_id}/deliveries", DELIVERIES, ORG_HOOKS),
-};
-
-/// Delivers one again.
-pub static REDELIVER: Scoped = Scoped {
-    repo: post(
-        "repos/redeliver-webhook-delivery",
-        "/repos/{owner}/{repo}/hooks/{hook_id}/deliveries/{delivery_id}/attempts",
-        202,
-        REPO_HOOKS,
-    ),
-    org: post(
-        "orgs/redeliver-webhook-delivery",
-        "/orgs/{org}/hooks/{hook_id}/deliveries/{delivery_id}/attempts",
-        202,
-        ORG_HOOKS,
-    ),
-};
+const fn unpublished(call: Call) -> Call {
+    Call { published: false, ..call }
+}
 
 /// The whole table.
-pub static CALLS: [&Call; 22] = [
+pub static CALLS: [&Call; 43] = [
     &JIT_CONFIG.repo,
     &JIT_CONFIG.org,
     &LIST_RUNNERS.repo,
@@ -251,6 +157,14 @@ pub static CALLS: [&Call; 22] = [
     &DELETE_RUNNER.repo,
     &DELETE_RUNNER.org,
     &LIST_GROUPS,
+    &REGISTRATION_TOKEN.repo,
+    &REGISTRATION_TOKEN.org,
+    &REMOVE_TOKEN.repo,
+    &REMOVE_TOKEN.org,
+    &DOWNLOADS.repo,
+    &DOWNLOADS.org,
+    &DEPRECATION.repo,
+    &DEPRECATION.org,
     &READ_JOB,
     &LIST_RUNS,
     &LIST_JOBS,
@@ -258,10 +172,23 @@ pub static CALLS: [&Call; 22] = [
     &LIST_ORG_REPOS,
     &LIST_OWN_REPOS,
     &LIST_USER_REPOS,
+    &LIST_INSTALLATION_REPOS,
+    &READ_REPO,
     &LIST_HOOKS.repo,
     &LIST_HOOKS.org,
     &LIST_DELIVERIES.repo,
     &LIST_DELIVERIES.org,
     &REDELIVER.repo,
     &REDELIVER.org,
+    &APP_HOOK,
+    &LIST_APP_DELIVERIES,
+    &REDELIVER_APP,
+    &READ_APP,
+    &ORG_INSTALLATION,
+    &USER_INSTALLATION,
+    &INSTALLATION_TOKEN,
+    &CONVERT_MANIFEST,
+    &LATEST_RELEASE,
+    &TAGGED_RELEASE,
+    &META,
 ];

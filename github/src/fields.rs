@@ -3,6 +3,8 @@
 //! serde's own errors quote the value that they choke on, which in a payload or an answer may be a secret; and they do
 //! not say where it stood. Only shapes here, no meaning.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value};
 
 /// A field that is not what it should be. Names kinds only, never values.
@@ -90,6 +92,13 @@ impl<'a> Fields<'a> {
         self.get(name).map(|value| Self::at(self.path(name), value)).transpose()
     }
 
+    /// A list of objects.
+    pub(crate) fn objects(&self, name: &str) -> Result<Vec<Self>, FieldError> {
+        let list = self.get(name).and_then(Value::as_array).ok_or_else(|| self.wrong(name, "a list"))?;
+        let path = self.path(name);
+        list.iter().enumerate().map(|(i, item)| Self::at(format!("{path}[{i}]"), item)).collect()
+    }
+
     /// A whole number from 0, beyond 2^32 too.
     pub(crate) fn number(&self, name: &str) -> Result<u64, FieldError> {
         self.optional_number(name)?.ok_or_else(|| self.wrong(name, NUMBER))
@@ -116,6 +125,12 @@ impl<'a> Fields<'a> {
             return Ok(None);
         }
         Ok(self.optional_text(name)?.map(str::trim).filter(|text| !text.is_empty()))
+    }
+
+    /// All fields that are texts.
+    pub(crate) fn all_texts(&self) -> BTreeMap<String, String> {
+        let texts = self.map.iter().filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())));
+        texts.collect()
     }
 
     /// True or false.

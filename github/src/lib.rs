@@ -3,15 +3,21 @@
 //! An adapter: it knows the core's types and the ports, no other adapter, and decides nothing. What is asked of GitHub
 //! stands in one table, [`contract`]; a request that is not in it cannot be made.
 
+pub mod app;
 pub mod client;
 pub mod contract;
 mod fields;
 mod job;
+pub mod release;
+mod settings;
 mod time;
 mod tls;
 pub mod token;
 pub mod webhook;
+mod wire;
 
-pub use client::{Client, Settings};
+pub use app::{App, AppKey, AppTokens};
+pub use client::Client;
 pub use fields::FieldError;
+pub use settings::{GITHUB_COM, Settings, TIMEOUT_MS};
 pub use token::{StaticToken, TokenSource};

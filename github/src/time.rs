@@ -1,6 +1,7 @@
 //! Points in time as GitHub writes them (RFC 3339), in milliseconds since 1970.
 //!
-//! Thirty lines instead of a date library: nothing here needs calendars or time zones beyond an offset.
+//! Thirty lines instead of a date library: nothing here needs calendars or time zones beyond an offset. The form of
+//! HTTP's headers is read by `httpdate`, which the HTTP library brings.
 
 const MS_PER_DAY: i64 = 86_400_000;
 const MS_PER_HOUR: i64 = 3_600_000;
@@ -20,6 +21,12 @@ pub(crate) fn parse_ms(text: &str) -> Option<u64> {
     }
     let clock_ms = hour * MS_PER_HOUR + minute * MS_PER_MINUTE + second * MS_PER_SECOND + thousandths(fraction)?;
     u64::try_from(days_since_1970(year, month, day) * MS_PER_DAY + clock_ms - offset_ms).ok()
+}
+
+/// Reads a header's `Sun, 06 Nov 1994 08:49:37 GMT`.
+pub(crate) fn parse_http_ms(text: &str) -> Option<u64> {
+    let since = httpdate::parse_http_date(text).ok()?.duration_since(std::time::UNIX_EPOCH).ok()?;
+    u64::try_from(since.as_millis()).ok()
 }
 
 /// `21:12:12+02:00` → the time of day and the offset in milliseconds.

@@ -3,8 +3,12 @@
 //! A trait, because a GitHub App mints one token an installation, that is one an owner, and mints it again each hour,
 //! while a personal token is one text. The client asks before each request; caching is the source's business.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use controller::ports::{PortResult, Secret};
+
+use crate::app::Installation;
 
 /// A source of tokens.
 #[async_trait]
@@ -15,6 +19,16 @@ pub trait TokenSource: Send + Sync {
     /// GitHub answered 401 to `refused`. Read or mint it again, past every cache, and return it if it is another one
     /// now; the request is then made once more. `None`: there is no other.
     async fn renew(&self, owner: &str, refused: &Secret) -> PortResult<Option<Secret>>;
+
+    /// A GitHub App's own word (a JWT), for what Apps ask in their own name. `None`: these tokens are no App's.
+    async fn app(&self) -> PortResult<Option<Secret>> {
+        Ok(None)
+    }
+
+    /// The App's installation on this owner. `None`: these tokens are no App's.
+    async fn installation(&self, _owner: &str) -> PortResult<Option<Arc<Installation>>> {
+        Ok(None)
+    }
 }
 
 /// One token for all owners: a personal access token.

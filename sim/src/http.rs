@@ -45,6 +45,9 @@ use crate::hub::Hub;
 
 pub use self::handle::Handle;
 
+/// The private key of the simulated GitHub App, in PEM as GitHub gives it. It is nobody else's and opens nothing.
+pub const APP_KEY_PEM: &str = include_str!("http/app_key.pem");
+
 /// How the face is to be.
 #[derive(Clone)]
 pub struct Options {

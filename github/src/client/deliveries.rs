@@ -6,11 +6,12 @@ use std::collections::BTreeMap;
 use controller::ports::{ErrorKind, FailedDelivery, PortError, PortResult};
 use fleet::ids::Scope;
 
-use super::{Client, ask::Ask, pages::PAGE_ITEMS, refusal::unreadable};
+use super::{Client, pages::PAGE_ITEMS};
 use crate::{
     contract,
     fields::{FieldError, Fields},
     time,
+    wire::{ask::Ask, refusal::unreadable},
 };
 
 /// Webhooks of a scope that are looked through for ours (GitHub allows 20 an event).
@@ -76,7 +77,7 @@ impl Client {
             let rows = rows.map_err(|why| unreadable(ask.call, why))?;
             let old = rows.iter().any(|row| row.at_ms < since_ms);
             all.extend(rows.into_iter().filter(|row| row.at_ms >= since_ms));
-            let next = answer.link.as_deref().and_then(next_cursor);
+            let next = answer.link().and_then(next_cursor);
             let Some(cursor) = next.filter(|_| !old) else { return Ok(all) };
             page = ask.clone().with("per_page", PAGE_ITEMS).with("cursor", cursor);
         }

@@ -23,30 +23,33 @@ pub(super) struct Kept {
     pub(super) body: Arc<[u8]>,
 }
 
-/// The kept answers by URL.
+/// Whose token it was asked with, and where. Two owners' tokens see different things at one URL.
+pub(super) type Place = (String, String);
+
+/// The kept answers by place.
 #[derive(Debug, Default)]
 pub(super) struct Etags {
-    by_url: HashMap<String, Kept>,
-    order: VecDeque<String>,
+    by_place: HashMap<Place, Kept>,
+    order: VecDeque<Place>,
     bytes: usize,
 }
 
 impl Etags {
     /// What was answered last from there.
-    pub(super) fn get(&self, url: &str) -> Option<Kept> {
-        self.by_url.get(url).cloned()
+    pub(super) fn get(&self, place: &Place) -> Option<Kept> {
+        self.by_place.get(place).cloned()
     }
 
     /// Keeps an answer, in place of the last one from there.
-    pub(super) fn keep(&mut self, url: String, kept: Kept) {
+    pub(super) fn keep(&mut self, place: Place, kept: Kept) {
         self.bytes += kept.body.len();
-        match self.by_url.insert(url.clone(), kept) {
+        match self.by_place.insert(place.clone(), kept) {
             Some(old) => self.bytes -= old.body.len(),
-            None => self.order.push_back(url),
+            None => self.order.push_back(place),
         }
         while self.order.len() > ANSWERS_MAX || self.bytes > BYTES_MAX {
             let Some(first) = self.order.pop_front() else { break };
-            self.bytes -= self.by_url.remove(&first).map_or(0, |old| old.body.len());
+            self.bytes -= self.by_place.remove(&first).map_or(0, |old| old.body.len());
         }
     }
 }
@@ -54,6 +57,10 @@ impl Etags {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn at(url: impl ToString) -> Place {
+        ("acme".into(), url.to_string())
+    }
 
     fn kept(bytes: usize) -> Kept {
         Kept { etag: "e".into(), body: vec![0; bytes].into() }
@@ -63,21 +70,21 @@ mod tests {
     fn the_number_of_answers_is_bounded() {
         let mut etags = Etags::default();
         for i in 0..=ANSWERS_MAX {
-            etags.keep(i.to_string(), kept(1));
-            etags.keep(i.to_string(), kept(2));
+            etags.keep(at(i), kept(1));
+            etags.keep(at(i), kept(2));
         }
-        assert_eq!((etags.by_url.len(), etags.bytes), (ANSWERS_MAX, 2 * ANSWERS_MAX));
-        assert!(etags.get("0").is_none() && etags.get("1").is_some());
+        assert_eq!((etags.by_place.len(), etags.bytes), (ANSWERS_MAX, 2 * ANSWERS_MAX));
+        assert!(etags.get(&at(0)).is_none() && etags.get(&at(1)).is_some());
     }
 
     #[test]
     fn the_bytes_are_bounded() {
         let mut etags = Etags::default();
         for url in ["a", "b", "c"] {
-            etags.keep(url.into(), kept(BYTES_MAX / 2));
+            etags.keep(at(url), kept(BYTES_MAX / 2));
         }
-        assert!(etags.get("a").is_none() && etags.get("b").is_some() && etags.bytes <= BYTES_MAX);
-        etags.keep("huge".into(), kept(BYTES_MAX + 1));
-        assert!(etags.by_url.is_empty() && etags.bytes == 0);
+        assert!(etags.get(&at("a")).is_none() && etags.get(&at("b")).is_some() && etags.bytes <= BYTES_MAX);
+        etags.keep(at("huge"), kept(BYTES_MAX + 1));
+        assert!(etags.by_place.is_empty() && etags.bytes == 0);
     }
 }

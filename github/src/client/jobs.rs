@@ -9,11 +9,12 @@ use fleet::{
     job::JobInput,
 };
 
-use super::{Client, ask::Ask, found, refusal::unreadable};
+use super::{Client, found};
 use crate::{
     contract,
     fields::{FieldError, Fields},
     job,
+    wire::{ask::Ask, refusal::unreadable},
 };
 
 /// Statuses of runs that may hold a job that wants a runner, or will. A queued job can sit in a run that is in

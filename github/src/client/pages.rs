@@ -3,8 +3,11 @@
 use controller::ports::{PortError, PortResult};
 use serde_json::Value;
 
-use super::{ask::Ask, refusal::unreadable, transport::Transport};
-use crate::fields::{FieldError, Fields};
+use super::transport::Transport;
+use crate::{
+    fields::{FieldError, Fields},
+    wire::{ask::Ask, refusal::unreadable},
+};
 
 /// Items of a page, the most that GitHub gives.
 pub(super) const PAGE_ITEMS: usize = 100;

@@ -7,10 +7,11 @@ use fleet::{
 };
 use serde_json::json;
 
-use super::{Client, ask::Ask, found, refusal::unreadable};
+use super::{Client, found};
 use crate::{
     contract,
     fields::{FieldError, Fields},
+    wire::{ask::Ask, refusal::unreadable},
 };
 
 /// Folder in which a runner works, relative to its own.

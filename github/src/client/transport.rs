@@ -1,155 +1,98 @@
-//! Sending: the token, the headers, the time limit, the size limit, the ETag; and 401 → the token is read again, once.
+//! Sending with the right credential and the ETag; and 401 → the token is read again, once.
 //!
 //! Nothing is repeated here for any other reason. A POST is never repeated after an unknown result:
 //! `generate-jitconfig` would register twice. The caller has the budget and the backoff.
 
-use std::{
-    fmt,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+use std::sync::{Arc, Mutex, PoisonError};
+
+use controller::ports::{ErrorKind, PortError, PortResult, Secret};
+use reqwest::{Url, header::ETAG};
+
+use super::etags::{Etags, Kept};
+use crate::{
+    contract::Credential,
+    token::TokenSource,
+    wire::{Answer, Raw, Wire, ask::Ask},
 };
-
-use controller::ports::{Clock, ErrorKind, PortError, PortResult, Secret};
-use reqwest::{
-    Response, Url,
-    header::{ACCEPT, AUTHORIZATION, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH, LINK},
-};
-use serde_json::Value;
-
-use super::{
-    ask::Ask,
-    etags::{Etags, Kept},
-    refusal::{refusal, unanswered, unreadable},
-};
-use crate::{contract::Method, token::TokenSource};
-
-/// Largest answer that is read. A page of 100 runs has about 2 MB.
-const ANSWER_MAX_BYTES: usize = 10 * 1024 * 1024;
-
-const VERSION_HEADER: &str = "x-github-api-version";
-const VERSION: &str = "2022-11-28";
-const MEDIA_TYPE: &str = "application/vnd.github+json";
 
 /// What sends requests.
 pub(super) struct Transport {
-    pub(super) http: reqwest::Client,
-    pub(super) base: Url,
+    /// The server that our token is for.
+    pub(super) github: Wire,
+    /// The server that has the public releases, if that is another one.
+    pub(super) releases: Option<Wire>,
     pub(super) tokens: Arc<dyn TokenSource>,
-    pub(super) clock: Arc<dyn Clock>,
-    pub(super) timeout: Duration,
     pub(super) etags: Mutex<Etags>,
 }
 
-/// A successful answer.
-#[derive(Debug)]
-pub(super) struct Answer {
-    /// JSON body; null if there was none.
-    pub(super) body: Value,
-    /// The `Link` header.
-    pub(super) link: Option<String>,
-}
-
-/// An answer as it came.
-struct Raw {
-    status: u16,
-    headers: HeaderMap,
-    body: Arc<[u8]>,
-}
-
-impl fmt::Debug for Transport {
-    /// The address only.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Transport").field("base", &self.base.as_str()).finish_non_exhaustive()
+impl std::fmt::Debug for Transport {
+    /// The addresses only.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Transport").field("github", &self.github).finish_non_exhaustive()
     }
 }
 
 impl Transport {
     /// Makes a request. A 401 says that nothing was done, so that even a POST may be made again with another token.
     pub(super) async fn send(&self, ask: &Ask<'_>) -> PortResult<Answer> {
-        let url = ask.url(&self.base)?;
-        let token = self.tokens.token(ask.owner).await?;
-        let raw = self.once(ask, &url, &token).await?;
+        let wire = self.wire(ask);
+        let url = wire.url(ask)?;
+        let token = self.credential(ask).await?;
+        let raw = self.once(wire, ask, &url, token.as_ref()).await?;
         if raw.status == 401
-            && let Some(token) = self.tokens.renew(ask.owner, &token).await?
+            && let Some(refused) = &token
+            && let Some(token) = self.renewed(ask, refused).await?
         {
-            return self.judge(ask, self.once(ask, &url, &token).await?, &token);
+            let raw = self.once(wire, ask, &url, Some(&token)).await?;
+            return wire.judge(ask, raw, Some(&token));
         }
-        self.judge(ask, raw, &token)
+        wire.judge(ask, raw, token.as_ref())
     }
 
-    async fn once(&self, ask: &Ask<'_>, url: &Url, token: &Secret) -> PortResult<Raw> {
-        let kept = ask.call.conditional.then(|| self.kept(url)).flatten();
-        let mut request = self.http.request(method(ask.call.method), url.clone());
-        request = request.header(AUTHORIZATION, bearer(token)?).header(ACCEPT, MEDIA_TYPE);
-        request = request.header(VERSION_HEADER, VERSION);
-        if let Some(kept) = &kept {
-            request = request.header(IF_NONE_MATCH, &kept.etag);
-        }
-        if let Some(body) = &ask.body {
-            request = request.json(body);
-        }
-        let response = request.send().await.map_err(|error| unanswered(ask.call, &error, self.timeout))?;
-        let raw = self.read(ask, response).await?;
-        Ok(match kept {
-            Some(kept) if raw.status == 304 => Raw { status: ask.call.success, body: kept.body, ..raw },
-            _ => self.keep(ask, url, raw),
-        })
+    fn wire(&self, ask: &Ask<'_>) -> &Wire {
+        let elsewhere = self.releases.as_ref().filter(|_| ask.call.credential == Credential::Public);
+        elsewhere.unwrap_or(&self.github)
     }
 
-    fn kept(&self, url: &Url) -> Option<Kept> {
-        self.etags.lock().unwrap_or_else(PoisonError::into_inner).get(url.as_str())
+    async fn credential(&self, ask: &Ask<'_>) -> PortResult<Option<Secret>> {
+        match ask.call.credential {
+            Credential::None => Ok(None),
+            Credential::Public if self.releases.is_some() => Ok(None),
+            Credential::Public | Credential::Token => self.tokens.token(ask.owner).await.map(Some),
+            Credential::App => self.tokens.app().await?.map(Some).ok_or_else(|| {
+                let what = format!("{} is asked by GitHub Apps only: give an App's id and key", ask.call.operation);
+                PortError::new(ErrorKind::Denied, what)
+            }),
+        }
     }
 
-    fn keep(&self, ask: &Ask<'_>, url: &Url, raw: Raw) -> Raw {
+    /// An App's own word is made anew for each request, so that there is no other.
+    async fn renewed(&self, ask: &Ask<'_>, refused: &Secret) -> PortResult<Option<Secret>> {
+        match ask.call.credential {
+            Credential::Token | Credential::Public => self.tokens.renew(ask.owner, refused).await,
+            Credential::App | Credential::None => Ok(None),
+        }
+    }
+
+    async fn once(&self, wire: &Wire, ask: &Ask<'_>, url: &Url, token: Option<&Secret>) -> PortResult<Raw> {
+        let key = || (ask.owner.to_ascii_lowercase(), url.to_string());
+        let kept = ask.call.conditional.then(|| self.with_etags(|etags| etags.get(&key()))).flatten();
+        let etag = kept.as_ref().map(|kept| kept.etag.as_str());
+        let raw = wire.exchange(ask, url.clone(), token, etag).await?;
+        if let Some(kept) = kept
+            && raw.status == 304
+        {
+            return Ok(Raw { status: ask.call.success, body: kept.body, ..raw });
+        }
         let etag = raw.headers.get(ETAG).and_then(|etag| etag.to_str().ok());
         if let Some(etag) = etag.filter(|_| ask.call.conditional && raw.status == ask.call.success) {
             let kept = Kept { etag: etag.to_owned(), body: raw.body.clone() };
-            self.etags.lock().unwrap_or_else(PoisonError::into_inner).keep(url.to_string(), kept);
+            self.with_etags(|etags| etags.keep(key(), kept));
         }
-        raw
+        Ok(raw)
     }
 
-    async fn read(&self, ask: &Ask<'_>, mut response: Response) -> PortResult<Raw> {
-        let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| unanswered(ask.call, &error, self.timeout))? {
-            if body.len() + chunk.len() > ANSWER_MAX_BYTES {
-                return Err(unreadable(ask.call, format!("it has more than {ANSWER_MAX_BYTES} bytes")));
-            }
-            body.extend_from_slice(&chunk);
-        }
-        Ok(Raw { status, headers, body: body.into() })
+    fn with_etags<T>(&self, work: impl FnOnce(&mut Etags) -> T) -> T {
+        work(&mut self.etags.lock().unwrap_or_else(PoisonError::into_inner))
     }
-
-    fn judge(&self, ask: &Ask<'_>, raw: Raw, token: &Secret) -> PortResult<Answer> {
-        if raw.status != ask.call.success {
-            let mut error = refusal(ask.call, raw.status, &raw.headers, &raw.body, self.clock.now_ms());
-            // A proxy on the way may repeat the headers that it was sent.
-            if !token.expose().is_empty() {
-                error.message = error.message.replace(token.expose(), "***");
-            }
-            return Err(error);
-        }
-        let link = raw.headers.get(LINK).and_then(|link| link.to_str().ok()).map(str::to_owned);
-        // Only a GET and a new runner are answered with something that is read.
-        let empty = raw.body.is_empty() || (ask.call.method != Method::Get && ask.call.body.is_empty());
-        let body = if empty { Ok(Value::Null) } else { serde_json::from_slice(&raw.body) };
-        Ok(Answer { body: body.map_err(|error| unreadable(ask.call, error))?, link })
-    }
-}
-
-fn method(method: Method) -> reqwest::Method {
-    match method {
-        Method::Get => reqwest::Method::GET,
-        Method::Post => reqwest::Method::POST,
-        Method::Delete => reqwest::Method::DELETE,
-    }
-}
-
-/// The header with the token, marked so that nothing prints it.
-fn bearer(token: &Secret) -> PortResult<HeaderValue> {
-    let invalid = || PortError::new(ErrorKind::Denied, "the GitHub token holds characters that no token has");
-    let mut value = HeaderValue::from_str(&format!("Bearer {}", token.expose())).map_err(|_| invalid())?;
-    value.set_sensitive(true);
-    Ok(value)
 }

@@ -9,7 +9,7 @@ use fleet::{
 use github::{Client, Settings, StaticToken};
 use serde_json::{Value, json};
 
-use super::server::{NOW_MS, Reply, Server, TOKEN, clock, reply};
+use super::server::{NOW_MS, Reply, Server, TOKEN, clock, http_date, reply};
 
 const READ: &str = "actions/get-self-hosted-runner-for-org";
 const JIT: &str = "actions/generate-runner-jitconfig-for-org";
@@ -54,7 +54,15 @@ async fn a_rate_limit_names_when_to_come_back() {
         (reply(READ, 403, &secondary).header("x-ratelimit-remaining", 12).header("x-ratelimit-reset", reset), 60_000),
         (reply(READ, 429, &Value::Null), 60_000),
         (reply(READ, 429, &Value::Null).header("retry-after", "Wed, 21 Oct 2026 07:28:00 GMT"), 60_000),
-        // Clocks apart, and nonsense: neither at once again nor never.
+        // The reset is a time of GitHub's clock, which here is 100 s ahead of ours.
+        (
+            reply(READ, 429, &Value::Null)
+                .header("x-ratelimit-remaining", 0)
+                .header("x-ratelimit-reset", reset)
+                .header("date", http_date(NOW_MS + 100_000)),
+            20_000,
+        ),
+        // Nonsense: neither at once again nor never.
         (reply(READ, 429, &Value::Null).header("x-ratelimit-remaining", 0).header("x-ratelimit-reset", 5), 1_000),
         (reply(READ, 429, &Value::Null).header("retry-after", u64::MAX), 4_200_000),
     ];
@@ -77,8 +85,8 @@ async fn each_status_has_its_kind_and_its_advice() {
         (422, validation, ErrorKind::Invalid, "Validation Failed; labels are wrong; and more"),
         (301, Value::Null, ErrorKind::Invalid, "renamed or moved"),
         (404, Value::Null, ErrorKind::Retry, "not in GitHub's words"),
-        (408, Value::Null, ErrorKind::Retry, "try again later"),
-        (500, Value::Null, ErrorKind::Retry, "try again later"),
+        (408, Value::Null, ErrorKind::Retry, "tried again"),
+        (500, Value::Null, ErrorKind::Retry, "tried again"),
         (503, says("Service Unavailable"), ErrorKind::Retry, "Service Unavailable"),
         (204, Value::Null, ErrorKind::Retry, "not in GitHub's description"),
     ];
@@ -87,6 +95,40 @@ async fn each_status_has_its_kind_and_its_advice() {
         assert_eq!(error.kind, kind, "{status}: {error}");
         assert!(error.message.contains(words) && error.message.contains(READ), "{status}: {error}");
     }
+}
+
+#[tokio::test]
+async fn a_missing_permission_is_named_in_githubs_words_too() {
+    let refused = || reply(READ, 403, &says("Resource not accessible by personal access token"));
+    let fine = after(refused().header("x-accepted-github-permissions", "organization_self_hosted_runners=read")).await;
+    let ends = "Self-hosted runners: write` on the organisation (classic token: `admin:org`); \
+                GitHub wants `organization_self_hosted_runners=read`";
+    assert!(fine.kind == ErrorKind::Denied && fine.message.ends_with(ends), "{fine}");
+    let classic =
+        refused().header("x-accepted-oauth-scopes", "admin:org").header("x-oauth-scopes", "repo, \"workflow`");
+    let classic = after(classic).await;
+    assert!(classic.message.ends_with("one of the scopes `admin:org`, the token has `repo, workflow`"), "{classic}");
+    let sso = after(refused().header("x-github-sso", "required; url=https://github.com/orgs/acme/sso")).await;
+    assert!(sso.message.contains("single sign-on") && !sso.message.contains("https://"), "{sso}");
+}
+
+#[tokio::test]
+async fn a_redirect_never_makes_a_get_of_a_post() {
+    let moved =
+        |status| reply(JIT, status, &Value::Null).header("location", "/orgs/new/actions/runners/generate-jitconfig");
+    let made = json!({"runner": {"id": 5}, "encoded_jit_config": "x"});
+    let server = Server::start([moved(301), moved(302), moved(307), reply(JIT, 201, &made)]).await;
+    let client = server.client();
+    assert_eq!(register(&client).await.kind, ErrorKind::Invalid);
+    assert_eq!(register(&client).await.kind, ErrorKind::Invalid);
+    let pool = Pool::new(&"default".into(), &org(), &LabelSet::parse(["a"]).unwrap());
+    assert_eq!(
+        client.jit_config(&JitRequest { name: "n".into(), pool, group: None }).await.unwrap().id,
+        RegistrationId(5)
+    );
+    let seen = server.finish();
+    assert_eq!(seen[3].path, "/orgs/new/actions/runners/generate-jitconfig");
+    assert_eq!(seen[3].body["name"], "n");
 }
 
 #[tokio::test]
@@ -122,7 +164,8 @@ async fn a_server_that_is_not_there_is_worth_another_try() {
     let server = Server::start([]).await;
     let error = read(&server.client_with(settings, StaticToken::new(TOKEN))).await;
     assert_eq!(error.kind, ErrorKind::Retry);
-    assert!(error.message.contains("cannot be reached"), "{error}");
+    assert!(error.message.contains("cannot be reached at 127.0.0.1"), "{error}");
+    assert!(error.message.contains("proxy and `api_url`"), "{error}");
 }
 
 #[tokio::test]
@@ -145,7 +188,9 @@ async fn a_redirect_is_followed_within_github_only() {
     let client = server.client();
     assert!(client.runner(&org(), RegistrationId(1)).await.unwrap().is_some());
     // Nobody else was asked, and a page that some proxy points at is no proof that the runner is gone.
-    assert_eq!(read(&client).await.kind, ErrorKind::Invalid);
+    let elsewhere = read(&client).await;
+    assert_eq!(elsewhere.kind, ErrorKind::Invalid);
+    assert!(elsewhere.message.contains("to evil.test") && elsewhere.message.contains("`api_url`"), "{elsewhere}");
     assert_eq!(server.finish()[1].path, "/orgs/new/actions/runners/1");
 }
 

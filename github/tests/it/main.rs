@@ -2,11 +2,13 @@
 //! request against the contract and answers what GitHub documents.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod app;
 mod calls;
 mod contract;
 mod deliveries;
 mod errors;
 mod jobs;
 mod mutations;
+mod releases;
 mod server;
 mod webhook;

@@ -18,7 +18,7 @@ use controller::ports::{Clock, PortResult, Secret};
 use fleet::decide::Moment;
 use github::{
     Client, Settings, StaticToken, TokenSource,
-    contract::{CALLS, Call, Method},
+    contract::{CALLS, Call, Credential, Method},
 };
 use serde_json::Value;
 use tokio::net::TcpListener;
@@ -49,6 +49,7 @@ pub(crate) struct Reply {
     headers: Vec<(&'static str, String)>,
     body: Vec<u8>,
     silent: bool,
+    anonymous: bool,
 }
 
 /// The answer to the next request of this operation.
@@ -65,6 +66,12 @@ impl Reply {
 
     pub(crate) fn raw(mut self, body: Vec<u8>) -> Self {
         self.body = body;
+        self
+    }
+
+    /// The request must come without a token.
+    pub(crate) fn anonymous(mut self) -> Self {
+        self.anonymous = true;
         self
     }
 
@@ -114,6 +121,7 @@ impl Server {
     pub(crate) fn settings(&self) -> Settings {
         Settings {
             base_url: self.address.clone(),
+            releases_url: Some(self.address.clone()),
             hook_url: Some("https://hooks.test/github".into()),
             ..Settings::default()
         }
@@ -126,6 +134,11 @@ impl Server {
 
     pub(crate) fn client_with(&self, settings: Settings, tokens: impl TokenSource + 'static) -> Client {
         Client::new(settings, Arc::new(tokens), clock()).unwrap()
+    }
+
+    /// How many requests came.
+    pub(crate) fn seen(&self) -> usize {
+        self.script().seen.len()
     }
 
     /// What was sent, after all answers were given. Fails if a request was outside the contract.
@@ -158,6 +171,10 @@ async fn answer(State(script): State<Arc<Mutex<Script>>>, request: Request) -> R
         std::future::pending::<()>().await;
     }
     let mut response = Response::builder().status(reply.status);
+    // The clocks agree unless a test says otherwise.
+    if !reply.headers.iter().any(|(name, _)| *name == "date") {
+        response = response.header("date", http_date(NOW_MS));
+    }
     for (name, value) in reply.headers {
         response = response.header(name, value);
     }
@@ -179,13 +196,16 @@ impl Script {
 
 fn check(script: &Script, method: &str, uri: &Uri, headers: &HeaderMap, body: &[u8]) -> Result<Seen, String> {
     let path = uri.path().strip_prefix(&script.base).ok_or_else(|| format!("{uri} is not below {}", script.base))?;
-    let call = CALLS.iter().find(|call| word(call.method) == method && fits(call.path, path));
+    let fitting = CALLS.iter().filter(|call| word(call.method) == method && fits(call.path, path));
+    // `…/runners/downloads` is no runner of that id.
+    let call = fitting.min_by_key(|call| call.path.matches('{').count());
     let call = call.ok_or_else(|| format!("{method} {path} is not in the contract"))?;
     let query = query(uri);
     if let Some(name) = query.keys().find(|name| !call.query.contains(&name.as_str())) {
         return Err(format!("{}: query parameter `{name}` is not in the contract", call.operation));
     }
-    check_headers(call, headers)?;
+    let anonymous = call.credential == Credential::None || script.replies.front().is_some_and(|next| next.anonymous);
+    check_headers(call, anonymous, headers)?;
     Ok(Seen {
         operation: call.operation,
         path: path.into(),
@@ -195,10 +215,11 @@ fn check(script: &Script, method: &str, uri: &Uri, headers: &HeaderMap, body: &[
     })
 }
 
-fn check_headers(call: &Call, headers: &HeaderMap) -> Result<(), String> {
+fn check_headers(call: &Call, anonymous: bool, headers: &HeaderMap) -> Result<(), String> {
     let is =
         |name: &str, start: &str| headers.get(name).is_some_and(|value| value.to_str().unwrap().starts_with(start));
-    let fine = is("authorization", "Bearer ")
+    let authorized = if anonymous { !headers.contains_key("authorization") } else { is("authorization", "Bearer ") };
+    let fine = authorized
         && is("x-github-api-version", "2022-11-28")
         && is("accept", "application/vnd.github+json")
         && is("user-agent", "self-runners/");
@@ -226,6 +247,11 @@ fn query(uri: &Uri) -> BTreeMap<String, String> {
 fn fits(template: &str, path: &str) -> bool {
     let (template, path): (Vec<_>, Vec<_>) = (template.split('/').collect(), path.split('/').collect());
     template.len() == path.len() && template.iter().zip(path).all(|(name, part)| name.starts_with('{') || *name == part)
+}
+
+/// A time as HTTP headers write it.
+pub(crate) fn http_date(at_ms: u64) -> String {
+    httpdate::fmt_http_date(std::time::UNIX_EPOCH + std::time::Duration::from_millis(at_ms))
 }
 
 /// The method as it goes over the wire.

@@ -9,30 +9,30 @@ use crate::contract::Call;
 
 /// A request to be made.
 #[derive(Debug, Clone)]
-pub(super) struct Ask<'a> {
+pub(crate) struct Ask<'a> {
     /// The row of the contract.
-    pub(super) call: &'static Call,
+    pub(crate) call: &'static Call,
     /// Whose token to use.
-    pub(super) owner: &'a str,
+    pub(crate) owner: &'a str,
     /// JSON body.
-    pub(super) body: Option<Value>,
+    pub(crate) body: Option<Value>,
     path: Vec<(&'static str, String)>,
     query: Vec<(&'static str, String)>,
 }
 
 impl<'a> Ask<'a> {
     /// A request about an owner.
-    pub(super) fn of(call: &'static Call, owner: &'a str) -> Self {
+    pub(crate) fn of(call: &'static Call, owner: &'a str) -> Self {
         Self { call, owner, body: None, path: Vec::new(), query: Vec::new() }
     }
 
     /// A request about a repository.
-    pub(super) fn repo(call: &'static Call, repo: &'a Repo) -> Self {
+    pub(crate) fn repo(call: &'static Call, repo: &'a Repo) -> Self {
         Self::of(call, repo.owner()).at("owner", repo.owner()).at("repo", repo.name())
     }
 
     /// A request about a scope.
-    pub(super) fn scope(call: &'static Call, scope: &'a Scope) -> Self {
+    pub(crate) fn scope(call: &'static Call, scope: &'a Scope) -> Self {
         match scope {
             Scope::Repo(repo) => Self::repo(call, repo),
             Scope::Org(org) => Self::of(call, org).at("org", org),
@@ -40,25 +40,25 @@ impl<'a> Ask<'a> {
     }
 
     /// With this value in the path.
-    pub(super) fn at(mut self, name: &'static str, value: impl ToString) -> Self {
+    pub(crate) fn at(mut self, name: &'static str, value: impl ToString) -> Self {
         self.path.push((name, value.to_string()));
         self
     }
 
     /// With this query parameter.
-    pub(super) fn with(mut self, name: &'static str, value: impl ToString) -> Self {
+    pub(crate) fn with(mut self, name: &'static str, value: impl ToString) -> Self {
         self.query.push((name, value.to_string()));
         self
     }
 
     /// With this body.
-    pub(super) fn json(mut self, body: Value) -> Self {
+    pub(crate) fn json(mut self, body: Value) -> Self {
         self.body = Some(body);
         self
     }
 
     /// Where to send it. Values are escaped, so that none can lead elsewhere.
-    pub(super) fn url(&self, base: &Url) -> PortResult<Url> {
+    pub(crate) fn url(&self, base: &Url) -> PortResult<Url> {
         let mut url = base.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.pop_if_empty();

@@ -1,0 +1,187 @@
+//! GitHub App: its tokens, one an installation, that is one an owner.
+//!
+//! Each owner stands alone: its own slot, its own failures. A token is kept until shortly before it expires; a failure
+//! is never kept, only shared with those who were already waiting for that very attempt (lessons 1, 3, 28).
+
+mod key;
+mod slots;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use async_trait::async_trait;
+use controller::ports::{Clock, ErrorKind, PortError, PortResult, Secret};
+
+pub use self::key::{AppKey, KeyError};
+use self::slots::{Minted, Slot, Slots};
+use crate::{
+    contract::{self, Call},
+    fields::{FieldError, Fields},
+    settings::Settings,
+    time,
+    token::TokenSource,
+    wire::{Answer, Wire, ask::Ask, refusal::unreadable},
+};
+
+/// A GitHub App: who it is, and how it proves that.
+#[derive(Debug, Clone)]
+pub struct App {
+    /// Its id, or its client id.
+    pub id: String,
+    /// One of its private keys.
+    pub key: AppKey,
+}
+
+/// What an App may do where it is installed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Installation {
+    /// Its number.
+    pub id: u64,
+    /// Its settings' page.
+    pub page: Option<String>,
+    /// What it may: `administration` → `write`.
+    pub permissions: BTreeMap<String, String>,
+}
+
+/// A token source for all owners that an App is installed on.
+#[derive(Debug)]
+pub struct AppTokens {
+    app: App,
+    wire: Wire,
+    slots: Slots,
+}
+
+impl AppTokens {
+    /// Nothing is asked yet.
+    ///
+    /// # Errors
+    /// `Invalid` if the settings cannot work.
+    pub fn new(app: App, settings: &Settings, clock: Arc<dyn Clock>) -> PortResult<Self> {
+        let wire = Wire::new(&settings.base_url, settings, clock)?;
+        Ok(Self { app, wire, slots: Slots::default() })
+    }
+
+    fn word(&self) -> PortResult<Secret> {
+        self.app
+            .key
+            .word(&self.app.id, self.wire.now_ms())
+            .map_err(|error| PortError::new(ErrorKind::Invalid, format!("the App's private key cannot sign: {error}")))
+    }
+
+    async fn ask(&self, ask: &Ask<'_>) -> PortResult<Answer> {
+        let word = self.word()?;
+        self.wire.send(ask, Some(&word)).await
+    }
+
+    /// A token of this owner's other than `refused`.
+    async fn obtain(&self, owner: &str, refused: Option<&Secret>) -> PortResult<Secret> {
+        let slot = self.slots.of(owner);
+        let turn = slot.turn().await;
+        let now_ms = self.wire.now_ms();
+        if let Some(token) = turn.good(now_ms).filter(|token| Some(*token) != refused) {
+            return Ok(token.clone());
+        }
+        // Who waited while somebody else tried gets what that came to.
+        turn.shared_failure()?;
+        let minted = self.mint(owner, &slot, turn.installation()).await;
+        turn.ended(minted)
+    }
+
+    /// Makes a token. The installation is looked up once; if it is gone, as after an uninstall and a new install, again.
+    async fn mint(&self, owner: &str, slot: &Slot, known: Option<Arc<Installation>>) -> PortResult<Minted> {
+        if let Some(installation) = known {
+            match self.mint_for(owner, installation).await {
+                Err(error) if error.kind == ErrorKind::NotFound => slot.forget_installation(),
+                result => return result,
+            }
+        }
+        let installation = Arc::new(self.find(owner).await?);
+        let minted = self.mint_for(owner, installation).await;
+        // Must not read as "the job is gone" to whoever wanted the token.
+        let denied = |error: PortError| PortError { kind: ErrorKind::Denied, ..error };
+        minted.map_err(|error| if error.kind == ErrorKind::NotFound { denied(error) } else { error })
+    }
+
+    async fn mint_for(&self, owner: &str, installation: Arc<Installation>) -> PortResult<Minted> {
+        let ask = Ask::of(&contract::INSTALLATION_TOKEN, owner).at("installation_id", installation.id);
+        let answer = self.ask(&ask).await?;
+        let (token, expires_ms) = read_token(&answer).map_err(|why| unreadable(ask.call, why))?;
+        let now_ms = self.wire.now_ms();
+        // It expires by GitHub's clock.
+        let ahead_ms = answer.clock_ahead_ms(now_ms).unwrap_or(0);
+        Ok(Minted { token, expires_ms: expires_ms.saturating_add_signed(ahead_ms), installation })
+    }
+
+    /// The App's installation on an owner, an organisation or a person.
+    async fn find(&self, owner: &str) -> PortResult<Installation> {
+        let places: [(&'static Call, &'static str); 2] =
+            [(&contract::ORG_INSTALLATION, "org"), (&contract::USER_INSTALLATION, "username")];
+        for (call, name) in places {
+            match self.ask(&Ask::of(call, owner).at(name, owner)).await {
+                Ok(answer) => return self.installed(owner, call, &answer),
+                Err(error) if error.kind == ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(self.not_installed(owner).await)
+    }
+
+    fn installed(&self, owner: &str, call: &Call, answer: &Answer) -> PortResult<Installation> {
+        let read = Fields::root(&answer.body).and_then(|body| Ok((installation(&body)?, body)));
+        let (installation, body) = read.map_err(|why| unreadable(call, why))?;
+        if body.optional_text("suspended_at").ok().flatten().is_some() {
+            let page = installation.page.as_deref().unwrap_or("its settings");
+            let what = format!(
+                "the installation of GitHub App {} on {owner} is suspended: unsuspend it at {page}",
+                self.app.id
+            );
+            return Err(PortError::new(ErrorKind::Denied, what));
+        }
+        Ok(installation)
+    }
+
+    /// Where to install it is worth a question.
+    async fn not_installed(&self, owner: &str) -> PortError {
+        let ask = Ask::of(&contract::READ_APP, owner);
+        let page = self.ask(&ask).await.ok().and_then(|answer| answer.text("html_url"));
+        let page = page.map_or_else(|| "the App's page, `Install App`".to_owned(), |page| install_page(&page));
+        let what = format!("the GitHub App {} is not installed on {owner}: install it at {page}", self.app.id);
+        PortError::new(ErrorKind::Denied, what)
+    }
+}
+
+#[async_trait]
+impl TokenSource for AppTokens {
+    async fn token(&self, owner: &str) -> PortResult<Secret> {
+        self.obtain(owner, None).await
+    }
+
+    async fn renew(&self, owner: &str, refused: &Secret) -> PortResult<Option<Secret>> {
+        let token = self.obtain(owner, Some(refused)).await?;
+        Ok(Some(token).filter(|token| token != refused))
+    }
+
+    async fn app(&self) -> PortResult<Option<Secret>> {
+        self.word().map(Some)
+    }
+
+    async fn installation(&self, owner: &str) -> PortResult<Option<Arc<Installation>>> {
+        self.obtain(owner, None).await?;
+        Ok(self.slots.of(owner).known_installation())
+    }
+}
+
+/// The page on which an App is installed, from its own page.
+pub fn install_page(app_page: &str) -> String {
+    format!("{}/installations/new", app_page.trim_end_matches('/'))
+}
+
+fn read_token(answer: &Answer) -> Result<(Secret, u64), FieldError> {
+    let body = Fields::root(&answer.body)?;
+    let expires = time::parse_ms(body.text("expires_at")?).ok_or_else(|| body.wrong("expires_at", "a time"))?;
+    Ok((Secret::new(body.text("token")?), expires))
+}
+
+fn installation(body: &Fields<'_>) -> Result<Installation, FieldError> {
+    let permissions = body.optional_object("permissions")?.map(|all| all.all_texts()).unwrap_or_default();
+    Ok(Installation { id: body.number("id")?, page: body.optional_text("html_url")?.map(str::to_owned), permissions })
+}
