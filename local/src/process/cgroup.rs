@@ -10,7 +10,7 @@ use std::{
 };
 
 use fleet::effect::LaunchSpec;
-use rustix::process::Pid;
+use rustix::{fs::Access, process::Pid};
 
 use super::folder::Folder;
 
@@ -146,7 +146,10 @@ fn make_parent(own: &Path) -> Option<PathBuf> {
     let parent = own.join("self-runners");
     match fs::create_dir(&parent) {
         Ok(()) => Some(parent),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Some(parent),
+        // It may be that of a daemon of another user.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            rustix::fs::access(&parent, Access::WRITE_OK).is_ok().then_some(parent)
+        }
         Err(_) => None,
     }
 }

@@ -14,7 +14,7 @@ use std::{
 use controller::ports::{ErrorKind, PortError, PortResult};
 use fleet::{effect::LaunchSpec, event::Task, ids::TaskId};
 
-use super::program;
+use super::{program, remove};
 
 /// The name of a task that has ended is kept so long: longer than any launch is repeated.
 const KEEP_NAME: Duration = Duration::from_secs(24 * 3_600);
@@ -263,7 +263,9 @@ impl Folder {
         // The runner program's own logs stay too.
         let _ = fs::rename(self.path("runner/_diag"), self.path("diag"));
         for part in ["runner", "home", "tmp"] {
-            let _ = fs::remove_dir_all(self.path(part));
+            if let Err(error) = remove::tree(&self.path(part)) {
+                tracing::warn!("cannot take {} away: {error}; remove it by hand", self.path(part).display());
+            }
         }
         if let Err(error) = marked {
             tracing::warn!("cannot mark {} as reported: {error}", self.path.display());
@@ -274,13 +276,10 @@ impl Folder {
     pub(super) fn remove(&self) {
         // The launch goes first: killed half way, we must not take the rest for a machine that is about to be started.
         let _ = fs::remove_file(self.path("launch.json"));
-        match fs::remove_dir_all(&self.path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                // This occurs when a job made files as another user (sudo, a container). They cannot be ours to delete.
-                tracing::warn!("cannot take {} away: {error}; remove it by hand", self.path.display());
-                let _ = self.write("kept", "");
-            }
-            Ok(()) | Err(_) => {}
+        if let Err(error) = remove::tree(&self.path) {
+            // This occurs when a job made files as another user (sudo, a container). They cannot be ours to delete.
+            tracing::warn!("cannot take {} away: {error}; remove it by hand", self.path.display());
+            let _ = self.write("kept", "");
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::{fs::OpenOptions, io, os::unix::fs::OpenOptionsExt, process::Stdio};
 
 use controller::ports::{ClaimEnv, ErrorKind, PortError, PortResult};
-use fleet::{effect::LaunchSpec, wire::env};
+use fleet::{effect::LaunchSpec, ids::TaskId, wire::env};
 use rustix::{
     fd::OwnedFd,
     io::Errno,
@@ -49,6 +49,7 @@ pub(super) fn agent(
         cgroup::join(&group, pid);
     }
     limit(pid);
+    mark(pid, &folder::task_id(spec)?);
     // Not waited for yet, so the number is still its own. Without a handle (an old kernel) it is found by `started`.
     Ok((child, pidfd_open(pid, PidfdFlags::empty()).ok()))
 }
@@ -91,6 +92,25 @@ fn limit(pid: Pid) {
     let soft = hard.map_or(OPEN_FILES_MAX, |hard| hard.min(OPEN_FILES_MAX));
     let _ = prlimit(Some(pid), Resource::Nofile, Rlimit { current: Some(soft), maximum: hard });
 }
+
+/// Marks an agent, and all that it will ever start, with a number in a limit that Linux has not enforced since 2.4. A
+/// process cannot lose it as it can lose its variables, its session and its parents; only lower it on purpose. Where
+/// the hard limit is lower already (we run in a job of another daemon) there is no such mark.
+pub(super) fn mark(pid: Pid, id: &TaskId) {
+    let number = Some(mark_of(id));
+    let _ = prlimit(Some(pid), Resource::Locks, Rlimit { current: number, maximum: number });
+}
+
+/// The number that marks a task's processes (FNV-1a, the same in each build: tasks outlive the daemon that started
+/// them).
+pub(super) fn mark_of(id: &TaskId) -> u64 {
+    let hash = id.as_str().bytes().fold(FNV_BASIS, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(FNV_PRIME));
+    // Far from what anybody sets by hand, and from "unlimited".
+    hash >> 1 | 1 << 62
+}
+
+const FNV_BASIS: u64 = 0xcbf2_9ce4_8422_2325;
+const FNV_PRIME: u64 = 0x0100_0000_01b3;
 
 /// The operating system did not start it: which kind of refusal that is.
 fn refused(settings: &ProcessSettings, error: &io::Error) -> PortError {

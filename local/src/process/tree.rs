@@ -1,16 +1,22 @@
 //! Finds and kills what an ended task left running.
 //!
 //! Its agent is the root of everything that its runner and job start, but an agent that was killed leaves orphans. They
-//! are known by their process group, or by a variable that only this task's processes have: its tracking id, its home,
-//! its temporary folder. Signals go through a handle on the very process that was looked at, never to a number that may
+//! are known by their process group, by a variable that only this task's processes have (its tracking id, its home, its
+//! temporary folder), or by the number in a limit that they were born with. Signals go through a handle on the very process that was looked at, never to a number that may
 //! have become somebody else's.
 
 use std::fs;
 
 use fleet::ids::TaskId;
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use rustix::{
+    io::Errno,
+    process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal},
+};
 
-use super::{folder::Folder, spawn::TRACKING};
+use super::{
+    folder::Folder,
+    spawn::{TRACKING, mark_of},
+};
 
 /// What `/proc/PID/stat` says of a process, as far as it matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,6 +65,7 @@ pub(super) fn kill(id: &TaskId, dir: &Folder, leader: Option<i32>) -> usize {
 /// By what a task's processes are known.
 struct Marks {
     variables: [Vec<u8>; 3],
+    limit: String,
     group: Option<i32>,
 }
 
@@ -69,7 +76,7 @@ impl Marks {
         // The kernel gives a number to nobody as long as a group or session is called by it. So if there is a process
         // of that number now, the agent's group is empty and the number is somebody else's.
         let group = leader.filter(|pid| Stat::of(*pid).is_none());
-        Self { variables, group }
+        Self { variables, limit: mark_of(id).to_string(), group }
     }
 
     /// Kills a process if it is of the task; whether it was.
@@ -79,26 +86,44 @@ impl Marks {
             return false;
         }
         let Some(handle) = handle(pid, stat.start_time) else { return false };
-        // One that is gone meanwhile is not found again.
-        let _ = pidfd_send_signal(&handle, Signal::KILL);
-        true
+        match pidfd_send_signal(&handle, Signal::KILL) {
+            // This occurs when a job started it with sudo. It is not ours to end, and must not keep a place for ever.
+            Err(Errno::PERM) => {
+                tracing::warn!("process {pid}, which a job left behind, belongs to another user: end it by hand");
+                false
+            }
+            // One that is gone meanwhile is not found again.
+            Ok(()) | Err(_) => true,
+        }
     }
 
     fn fits(&self, pid: i32, stat: Stat) -> bool {
         let is_dead = matches!(stat.state, 'Z' | 'X' | 'x');
         let in_group = self.group.is_some_and(|leader| stat.group == leader || stat.session == leader);
-        !is_dead && (in_group || self.is_marked(pid))
+        !is_dead && (in_group || self.is_marked(pid) || self.is_limited(pid))
     }
 
     fn is_marked(&self, pid: i32) -> bool {
         let Ok(variables) = fs::read(format!("/proc/{pid}/environ")) else { return false };
         variables.split(|byte| *byte == 0).any(|variable| self.variables.iter().any(|mark| mark == variable))
     }
+
+    /// Readable also where the variables are not: of a process that hides itself.
+    fn is_limited(&self, pid: i32) -> bool {
+        let Ok(limits) = fs::read_to_string(format!("/proc/{pid}/limits")) else { return false };
+        let locks = limits.lines().find_map(|line| line.strip_prefix("Max file locks"));
+        locks.and_then(|line| line.split_whitespace().next()) == Some(self.limit.as_str())
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::{os::unix::process::CommandExt, process::Command};
+
+    use super::{
+        super::{folder::Folders, spawn::mark},
+        *,
+    };
 
     #[test]
     fn a_stat_line_with_an_evil_name() {
@@ -113,5 +138,21 @@ mod tests {
         let start = Stat::of(own).unwrap().start_time;
         assert!(handle(own, start).is_some());
         assert!(handle(own, start + 1).is_none());
+    }
+    /// This occurs when a job kills its agent: what it had detached has neither parent, group nor variables of the task.
+    #[test]
+    fn what_has_lost_all_but_its_limit_is_found() {
+        let place = tempfile::tempdir().unwrap();
+        let (folders, _) = Folders::open(place.path()).unwrap();
+        let sleeper = || Command::new("sleep").arg("1000").env_clear().process_group(0).spawn().unwrap();
+        let (mut left, mut other) = (sleeper(), sleeper());
+        let (id, other_id) = (TaskId::from("sr-dev-a.1"), TaskId::from("sr-dev-b.1"));
+        mark(Pid::from_child(&left), &id);
+        mark(Pid::from_child(&other), &other_id);
+        assert_eq!(kill(&id, &folders.of(&id), None), 1);
+        assert!(!left.wait().unwrap().success());
+        assert!(other.try_wait().unwrap().is_none(), "another task's process was killed");
+        assert_eq!(kill(&other_id, &folders.of(&other_id), None), 1);
+        other.wait().unwrap();
     }
 }
