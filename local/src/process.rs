@@ -29,6 +29,7 @@
 mod cgroup;
 mod folder;
 mod program;
+mod remove;
 mod spawn;
 mod tree;
 mod watch;

@@ -13,14 +13,26 @@ pub(super) fn not_written(path: &Path, error: &rusqlite::Error) -> PortError {
 
 /// An operation on the file that failed.
 pub(super) fn failed(path: &Path, doing: &str, error: &rusqlite::Error) -> PortError {
-    let (kind, advice) = judge(path, error.sqlite_error_code());
+    let (kind, advice) = if is_garbage(error) { (ErrorKind::Invalid, move_aside()) } else { judge(path, error) };
     PortError::new(kind, format!("cannot {doing} the state file {}: {error}: {advice}", path.display()))
 }
 
-fn judge(path: &Path, code: Option<ErrorCode>) -> (ErrorKind, String) {
-    let is = |codes: &[ErrorCode]| code.is_some_and(|code| codes.contains(&code));
+/// Whether SQLite took it for whole, but what it gave cannot be what was written.
+fn is_garbage(error: &rusqlite::Error) -> bool {
+    use rusqlite::Error;
+    matches!(
+        error,
+        Error::FromSqlConversionFailure(..)
+            | Error::IntegralValueOutOfRange(..)
+            | Error::InvalidColumnType(..)
+            | Error::Utf8Error(..)
+    )
+}
+
+fn judge(path: &Path, error: &rusqlite::Error) -> (ErrorKind, String) {
+    let is = |codes: &[ErrorCode]| error.sqlite_error_code().is_some_and(|code| codes.contains(&code));
+    let dir = path.parent().unwrap_or(path).display();
     if is(&[ErrorCode::DiskFull]) {
-        let dir = path.parent().unwrap_or(path).display();
         return (ErrorKind::Retry, format!("disk full: free space under {dir}"));
     }
     if is(&[ErrorCode::DatabaseCorrupt, ErrorCode::NotADatabase]) {
@@ -29,7 +41,11 @@ fn judge(path: &Path, code: Option<ErrorCode>) -> (ErrorKind, String) {
     if is(&[ErrorCode::CannotOpen, ErrorCode::ReadOnly, ErrorCode::PermissionDenied]) {
         return (ErrorKind::Denied, "the user that runs this must be able to write the file and its folder".into());
     }
-    (ErrorKind::Retry, "it is tried again; if it goes on, look at the disk".into())
+    if is(&[ErrorCode::SystemIoFailure]) {
+        // This occurs when there is no room for the log's index beside the file, too: SQLite has no word for that.
+        return (ErrorKind::Retry, format!("the disk is full or fails: free space under {dir}, or look at the disk"));
+    }
+    (ErrorKind::Retry, format!("try again; if it goes on, look at the disk under {dir}"))
 }
 
 /// A file that holds something other than it should.

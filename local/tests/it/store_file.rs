@@ -92,6 +92,32 @@ fn tear(path: &Path) {
     fs::write(path, bytes).unwrap();
 }
 
+/// A bit that flips anywhere is either harmless or told as damage; it never ends the program or changes the file.
+#[tokio::test]
+async fn a_flipped_byte_is_harmless_or_told() {
+    let files = Files::new();
+    let whole = files.path();
+    filled(&whole).await;
+    let bytes = fs::read(&whole).unwrap();
+    let (mut rng, mut told) = (fastrand::Rng::with_seed(7), 0);
+    for _ in 0..FLIPS {
+        let path = files.path();
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let mut damaged = bytes.clone();
+        let at = rng.usize(0..damaged.len());
+        damaged[at] ^= rng.u8(1..);
+        fs::write(&path, &damaged).unwrap();
+        let Err(error) = SqliteStore::open(&path).await else { continue };
+        told += 1;
+        let foreign = error.message.contains("another program");
+        assert!(error.message.contains("aside and start again") || foreign, "byte {at}: {error}");
+        assert!(fs::read(&path).unwrap() == damaged, "byte {at}: the file was changed");
+    }
+    assert!(told > 0, "no flip was noticed");
+}
+
+const FLIPS: usize = 300;
+
 fn sql(path: &Path, statement: &str) {
     let conn = Connection::open(path).unwrap();
     conn.execute_batch(statement).unwrap();
