@@ -13,10 +13,14 @@ use fleet::{
     runner::RunnerInput,
     view::{Decision, Keys},
 };
-use tokio::{task::JoinSet, time::timeout};
+use tokio::{
+    task::JoinSet,
+    time::{Instant, sleep, timeout},
+};
 use tracing::{debug, error, warn};
 
 use crate::{
+    backoff::Backoff,
     ports::{ClaimEnv, ErrorKind, PortError, PortResult},
     service::Controller,
     settings::{
@@ -84,25 +88,44 @@ impl Controller {
         let result = timeout(limit, self.perform(&pending))
             .await
             .unwrap_or_else(|_| Err(PortError::retry(format!("no answer within {EFFECT_TIMEOUT_MS} ms"))));
-        let store = &self.ports.store;
-        let kept = match result {
-            Ok(Done::Yes) => store.finish_effect(&id, &self.owner).await,
-            Ok(Done::NotBefore(due_ms)) => store.retry_effect(&id, &self.owner, due_ms).await,
-            Err(error) => self.failed(&id, &pending, &error).await,
+        let due_ms = match result {
+            Ok(Done::Yes) => None,
+            Ok(Done::NotBefore(due_ms)) => Some(due_ms),
+            Err(error) => Some(self.failed(&id, &pending, &error).await),
         };
-        if let Err(error) = kept {
-            debug!(effect = %id, %error, "the effect stays leased and is done again when that runs out");
+        self.settle(&id, due_ms).await;
+    }
+
+    /// Takes an effect out, or puts it back to be tried from `due_ms` on.
+    ///
+    /// A store that fails (a full disk) is asked again: an effect that nobody gives back is held until its lease ends,
+    /// long after the store has recovered.
+    async fn settle(&self, id: &EffectId, due_ms: Option<u64>) {
+        let (store, mut backoff) = (&self.ports.store, Backoff::default());
+        let give_up = Instant::now() + Duration::from_millis(EFFECT_LEASE_MS - EFFECT_TIMEOUT_MS);
+        loop {
+            let settled = match due_ms {
+                None => store.finish_effect(id, &self.owner).await,
+                Some(due_ms) => store.retry_effect(id, &self.owner, due_ms).await,
+            };
+            let Err(error) = settled else { return };
+            if Instant::now() >= give_up {
+                debug!(effect = %id, %error, "the effect stays leased and is done again when that runs out");
+                return;
+            }
+            sleep(Duration::from_millis(backoff.next_ms())).await;
         }
     }
 
-    async fn failed(&self, id: &EffectId, pending: &Pending, error: &PortError) -> PortResult<()> {
+    /// Tells of a failure; when the effect is to be tried again.
+    async fn failed(&self, id: &EffectId, pending: &Pending, error: &PortError) -> u64 {
         warn!(effect = %id, tries = pending.tries, %error, "tried again");
         if pending.tries == TRIES_BEFORE_NOTICE && !matches!(pending.effect, Effect::Notify(_)) {
             let text = format!("{id} has failed {} times: {error}", pending.tries);
             self.notify(NoticeKind::EffectFailing, &text).await;
         }
         let moment = self.ports.clock.moment();
-        let due_ms = match error.kind {
+        match error.kind {
             ErrorKind::RateLimited { until_ms } => until_ms,
             ErrorKind::Retry
             | ErrorKind::Capacity
@@ -110,8 +133,7 @@ impl Controller {
             | ErrorKind::Conflict
             | ErrorKind::Denied
             | ErrorKind::Invalid => moment.now_ms + backoff_ms(pending.tries, moment.nonce),
-        };
-        self.ports.store.retry_effect(id, &self.owner, due_ms).await
+        }
     }
 
     async fn perform(&self, pending: &Pending) -> PortResult<Done> {

@@ -250,6 +250,11 @@ impl Scene {
         self.store().look(|it| it.jobs().count() + it.runners().count() + it.pools().count() + it.effects().count())
     }
 
+    /// What is still to be done outside.
+    pub fn effects(&self) -> usize {
+        self.store().look(|ledger| ledger.effects().count())
+    }
+
     /// All jobs of GitHub, oldest first.
     pub fn jobs(&self) -> Vec<JobId> {
         self.world.lock().hub.true_jobs().map(|(id, _)| id).collect()

@@ -20,5 +20,6 @@ mod not_ours;
 mod operator;
 mod rest;
 mod stolen;
+mod store_fails;
 mod store_lost;
 mod webhooks;
