@@ -112,6 +112,9 @@ impl RunnerName {
     }
 }
 
+/// GitHub's limit of a repository's name; owners' names are shorter.
+const REPO_PART_MAX_CHARS: usize = 100;
+
 /// A repository, `owner/name`, in lower case because GitHub does not distinguish.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -122,7 +125,7 @@ impl Repo {
     pub fn parse(text: &str) -> Option<Self> {
         let (owner, name) = text.split_once('/')?;
         let fine = |part: &str| {
-            !part.is_empty()
+            (1..=REPO_PART_MAX_CHARS).contains(&part.len())
                 && part != "."
                 && part != ".."
                 && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
@@ -232,6 +235,8 @@ mod tests {
         for bad in ["acme", "acme/", "/web", "a/b/c", "acme/..", "acme/we b", "acme/w%2f"] {
             assert_eq!(Repo::parse(bad), None, "{bad}");
         }
+        let of = |chars: usize| Repo::parse(&format!("acme/{}", "w".repeat(chars)));
+        assert!(of(100).is_some() && of(101).is_none());
     }
 
     #[test]
