@@ -14,8 +14,12 @@ use crate::{
     time,
 };
 
-/// Longest display name that is kept: it is for people, and rows are small.
-const NAME_MAX_CHARS: usize = 200;
+/// Longest name that is kept: rows are small. GitHub's labels have at most 256 characters, its runners' names 64.
+const NAME_MAX_CHARS: usize = 300;
+
+fn shortened(text: &str) -> String {
+    text.chars().take(NAME_MAX_CHARS).collect()
+}
 
 /// All but the status.
 pub(crate) fn facts(job: &Fields<'_>, repo: &Repo, public: Option<bool>) -> Result<JobFacts, FieldError> {
@@ -25,8 +29,9 @@ pub(crate) fn facts(job: &Fields<'_>, repo: &Repo, public: Option<bool>) -> Resu
         run_attempt: attempt(job)?,
         repo: repo.clone(),
         public,
-        name: job.optional_text("name")?.unwrap_or_default().chars().take(NAME_MAX_CHARS).collect::<String>().into(),
-        labels: job.texts("labels")?,
+        name: shortened(job.optional_text("name")?.unwrap_or_default()).into(),
+        // A longer label than GitHub takes stays too long, so that it is refused as a label.
+        labels: job.texts("labels")?.iter().map(|label| shortened(label)).collect(),
         // 0 = unknown: a date that cannot be read is no reason to leave a job without a runner.
         created_ms: job.optional_text("created_at")?.and_then(time::parse_ms).unwrap_or(0),
     })
@@ -66,7 +71,7 @@ pub(crate) fn completed(job: &Fields<'_>) -> Result<JobInput, FieldError> {
 }
 
 fn runner(job: &Fields<'_>) -> Result<Arc<str>, FieldError> {
-    Ok(job.name_or_none("runner_name")?.unwrap_or_default().into())
+    Ok(shortened(job.name_or_none("runner_name")?.unwrap_or_default()).into())
 }
 
 /// A word that GitHub adds one day still ends the job.

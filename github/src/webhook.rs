@@ -1,14 +1,16 @@
 //! What GitHub sends: [`verify`] first, over the raw bytes; then [`parse`].
 //!
 //! Parsing is tolerant where GitHub is loose (FACTS §1) and names the field where it cannot go on. It neither matches
-//! labels nor looks at owners: that is for the core.
+//! labels nor looks at owners: that is for the core's rules, which [`intake`] asks.
 
 mod content;
+pub mod intake;
+mod pick;
 mod signature;
 
 use fleet::{event::Event, ids::Repo, job::JobInput};
 
-pub use self::signature::{SignatureError, sign, verify};
+pub use self::signature::{SignatureError, Verifier, sign, verify};
 use crate::{
     fields::{FieldError, Fields},
     job,
@@ -28,29 +30,21 @@ pub enum Webhook {
     Job(Event),
     /// The webhook was just created.
     Ping {
-        /// A saying of GitHub's.
-        zen: String,
         /// Id of the webhook.
         hook_id: u64,
     },
-    /// Anything else, which needs nothing: `issues`, or `workflow_job.renamed`.
-    Other {
-        /// Its name.
-        event: String,
-    },
+    /// Anything else, in words: it needs nothing.
+    Other(&'static str),
 }
 
-/// Why a delivery is not understood. Never shows the body.
+/// Why a delivery is not understood. Never shows what was sent: a secret may stand anywhere.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ParseError {
     /// The body is of a type that GitHub does not send.
-    #[error("content type `{found}`: set the webhook's to application/json")]
-    ContentType {
-        /// The type.
-        found: String,
-    },
-    /// The header that names the event is missing.
-    #[error("no X-GitHub-Event header: this is not a delivery of GitHub's")]
+    #[error("the content type is not one that GitHub sends: set the webhook's to application/json")]
+    ContentType,
+    /// The header that names the event is missing, or there more than once.
+    #[error("not one X-GitHub-Event header: this is not a delivery of GitHub's")]
     NoEvent,
     /// A form without its `payload`.
     #[error("the form has no field `payload`")]
@@ -59,8 +53,15 @@ pub enum ParseError {
     #[error("the form is not percent-encoded")]
     BadEscape,
     /// Not JSON.
-    #[error("the body is not JSON: {0}")]
-    Json(String),
+    #[error("the body is not JSON{} (line {line}, column {column})", if *.ended { ": it ends too early" } else { "" })]
+    Json {
+        /// Line, from 1.
+        line: usize,
+        /// Column, from 1.
+        column: usize,
+        /// Whether more was to come.
+        ended: bool,
+    },
     /// JSON that is not what this event should be.
     #[error(transparent)]
     Field(#[from] FieldError),
@@ -74,13 +75,12 @@ pub fn parse(content_type: Option<&str>, event: Option<&str>, body: &[u8]) -> Re
     match event.map(str::trim).filter(|event| !event.is_empty()).ok_or(ParseError::NoEvent)? {
         "workflow_job" => workflow_job(&Fields::root(&content::read(content_type, body)?)?),
         "ping" => ping(&Fields::root(&content::read(content_type, body)?)?),
-        other => Ok(Webhook::Other { event: content::shown(other) }),
+        _ => Ok(Webhook::Other("this event needs nothing: only `workflow_job` does")),
     }
 }
 
 fn ping(root: &Fields<'_>) -> Result<Webhook, ParseError> {
-    let zen = content::shown(root.optional_text("zen")?.unwrap_or_default());
-    Ok(Webhook::Ping { zen, hook_id: root.number("hook_id")? })
+    Ok(Webhook::Ping { hook_id: root.number("hook_id")? })
 }
 
 fn workflow_job(root: &Fields<'_>) -> Result<Webhook, ParseError> {
@@ -91,7 +91,7 @@ fn workflow_job(root: &Fields<'_>) -> Result<Webhook, ParseError> {
         "waiting" => JobInput::Waiting,
         "in_progress" => job::in_progress(&job)?,
         "completed" => job::completed(&job)?,
-        other => return Ok(Webhook::Other { event: format!("workflow_job.{}", content::shown(other)) }),
+        _ => return Ok(Webhook::Other("this action of `workflow_job` needs nothing")),
     };
     let repository = root.object("repository")?;
     let repo = Repo::parse(repository.text("full_name")?)

@@ -4,12 +4,8 @@
 //! and are found again at the next start.
 
 use std::{
-    future::IntoFuture as _,
     net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
@@ -24,7 +20,7 @@ use fleet::event::Event;
 use tokio::{
     net::TcpListener,
     signal::unix::{Signal, SignalKind, signal},
-    sync::{Notify, mpsc, oneshot},
+    sync::{mpsc, oneshot},
     task::{JoinError, JoinSet},
 };
 use tracing::{info, warn};
@@ -63,11 +59,7 @@ pub(crate) async fn run(plan: Plan) -> Result<(), Failure> {
     let front = face(&plan, &parts, controller.clone());
     let mut tasks = begin(&plan, parts.words, &front, controller);
     let (end_server, server_ends) = oneshot::channel::<()>();
-    let server = axum::serve(listener, front::router(front.clone())).with_graceful_shutdown(async {
-        // Also when the other half is dropped: then the daemon is ending too.
-        let _asked = server_ends.await;
-    });
-    let mut server = tokio::spawn(server.into_future());
+    let mut server = tokio::spawn(front::server::serve(listener, front::router(front.clone()), server_ends));
     info!(stage = plan.policy.stage, %address, max = plan.policy.max, "serving");
     terminal::say(&format!("listening on http://{address}"));
     let result = tokio::select! {
@@ -101,14 +93,7 @@ fn settings(plan: &Plan, url: String) -> Settings {
 fn face(plan: &Plan, parts: &Parts, controller: Arc<Controller>) -> Arc<Front> {
     let inbox: Arc<dyn Inbox> = parts.store.clone();
     let store: Arc<dyn Store> = parts.store.clone();
-    Arc::new(Front {
-        controller,
-        inbox,
-        store,
-        arrived: Arc::new(Notify::new()),
-        webhook_secrets: plan.secrets.webhook.clone(),
-        ending: AtomicBool::new(false),
-    })
+    Arc::new(Front::new(controller, inbox, store, plan.secrets.webhook.clone()))
 }
 
 fn begin(plan: &Plan, words: mpsc::Receiver<Event>, front: &Front, controller: Arc<Controller>) -> JoinSet<()> {

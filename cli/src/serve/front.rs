@@ -1,6 +1,19 @@
 //! The daemon's HTTP face: hello, health, webhooks, agents. Routes and shared state only.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | `server`, `seats` | connections: how many there are, which are cut off |
+//! | `body` | a request's body, bounded in size, time and in all |
+//! | `webhook`, `heard` | deliveries; which of them tell nothing new |
+//! | `agents` | claims and reports |
+//! | `complaints` | refusals in the log, so many and no more |
 
 mod agents;
+mod body;
+mod complaints;
+mod heard;
+mod seats;
+pub(super) mod server;
 mod webhook;
 
 use std::sync::{
@@ -10,7 +23,7 @@ use std::sync::{
 
 use axum::{
     Json, Router,
-    extract::{DefaultBodyLimit, State},
+    extract::State,
     http::StatusCode,
     response::{IntoResponse, Response},
     routing::{get, post},
@@ -23,6 +36,8 @@ use fleet::wire::{CLAIM_PATH, REPORT_PATH};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
+use self::{body::Room, complaints::Complaints, heard::Heard};
+
 /// What the routes share.
 pub(crate) struct Front {
     /// Decides.
@@ -33,10 +48,35 @@ pub(crate) struct Front {
     pub(crate) store: Arc<dyn Store>,
     /// Tells the worker that something was appended.
     pub(crate) arrived: Arc<Notify>,
-    /// The webhook's secrets.
-    pub(crate) webhook_secrets: Vec<Secret>,
     /// Set when the daemon is asked to end.
     pub(crate) ending: AtomicBool,
+    /// The webhook's secrets.
+    webhook_secrets: Vec<Secret>,
+    room: Room,
+    heard: Heard,
+    complaints: Complaints,
+}
+
+impl Front {
+    /// A face that nobody has talked to yet.
+    pub(crate) fn new(
+        controller: Arc<Controller>,
+        inbox: Arc<dyn Inbox>,
+        store: Arc<dyn Store>,
+        webhook_secrets: Vec<Secret>,
+    ) -> Self {
+        Self {
+            controller,
+            inbox,
+            store,
+            arrived: Arc::new(Notify::new()),
+            ending: AtomicBool::new(false),
+            webhook_secrets,
+            room: Room::default(),
+            heard: Heard::default(),
+            complaints: Complaints::default(),
+        }
+    }
 }
 
 /// The routes.
@@ -45,10 +85,11 @@ pub(crate) fn router(front: Arc<Front>) -> Router {
         .route("/", get(hello))
         .route("/healthz", get(healthy))
         .route("/readyz", get(ready))
-        .route("/webhook", post(webhook::receive).layer(DefaultBodyLimit::max(WEBHOOK_BYTES_MAX)))
+        .route("/webhook", post(webhook::receive))
+        // Typed into GitHub's form like this it would be a webhook that always fails.
+        .route("/webhook/", post(webhook::receive))
         .route(CLAIM_PATH, post(agents::claim))
         .route(REPORT_PATH, post(agents::report))
-        .layer(DefaultBodyLimit::max(AGENT_BYTES_MAX))
         .fallback(unknown)
         .method_not_allowed_fallback(wrong_method)
         .with_state(front)
@@ -96,12 +137,6 @@ async fn unknown() -> Response {
 async fn wrong_method() -> Response {
     refuse(StatusCode::METHOD_NOT_ALLOWED, "wrong method: POST to /webhook and /agent/v1/*, GET the others")
 }
-
-/// GitHub's own limit of a delivery.
-const WEBHOOK_BYTES_MAX: usize = 25 * 1_024 * 1_024;
-
-/// An agent's requests are some hundred bytes.
-const AGENT_BYTES_MAX: usize = 64 * 1_024;
 
 /// Seconds after which it may work again.
 const RETRY_AFTER_S: &str = "1";

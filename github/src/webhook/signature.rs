@@ -2,7 +2,7 @@
 //!
 //! Never tells what the right signature would have been, neither in an error nor by the time it takes.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 
 use controller::ports::Secret;
 use hmac::{Hmac, KeyInit, Mac};
@@ -23,8 +23,8 @@ pub enum SignatureError {
     /// The header is missing.
     #[error("no X-Hub-Signature-256 header: set a secret in the webhook's settings")]
     Missing,
-    /// The header is not of the form `sha256=` and 64 hexadecimal digits.
-    #[error("the X-Hub-Signature-256 header is not of the form sha256=<64 hexadecimal digits>")]
+    /// The header is not of the form `sha256=` and 64 hexadecimal digits, or is there more than once.
+    #[error("the X-Hub-Signature-256 header is not one of the form sha256=<64 hexadecimal digits>")]
     Malformed,
     /// Nothing was signed.
     #[error("the body is empty")]
@@ -34,29 +34,76 @@ pub enum SignatureError {
     Mismatch,
 }
 
-/// Checks a delivery. All of `secrets` are good at once, so that one can be replaced without losing a delivery.
+/// Checks a delivery that arrives piece by piece. All of the secrets are good at once, so that one can be replaced
+/// without losing a delivery.
+pub struct Verifier {
+    given: [u8; MAC_BYTES],
+    macs: Vec<Hmac<Sha256>>,
+    bytes: usize,
+}
+
+impl Verifier {
+    /// What can be said before the body.
+    ///
+    /// # Errors
+    /// No secret to judge with, or no header of the right form.
+    pub fn begin(secrets: &[Secret], header: Option<&str>) -> Result<Self, SignatureError> {
+        // An empty secret would let everybody sign.
+        let usable = secrets.iter().filter(|secret| !secret.expose().is_empty());
+        let macs: Vec<_> = usable.filter_map(keyed).collect();
+        if macs.is_empty() {
+            return Err(SignatureError::NoSecret);
+        }
+        let given = decode(header.ok_or(SignatureError::Missing)?).ok_or(SignatureError::Malformed)?;
+        Ok(Self { given, macs, bytes: 0 })
+    }
+
+    /// The next bytes of the body.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.bytes += bytes.len();
+        self.macs.iter_mut().for_each(|mac| mac.update(bytes));
+    }
+
+    /// How many bytes there were.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// The verdict.
+    ///
+    /// # Errors
+    /// Unless one of the secrets signed exactly these bytes.
+    pub fn finish(self) -> Result<(), SignatureError> {
+        if self.bytes == 0 {
+            return Err(SignatureError::EmptyBody);
+        }
+        // Each is tried, whichever fits: the time does not tell which.
+        let fitting = self.macs.into_iter().filter(|mac| mac.clone().verify_slice(&self.given).is_ok());
+        if fitting.count() > 0 { Ok(()) } else { Err(SignatureError::Mismatch) }
+    }
+}
+
+impl fmt::Debug for Verifier {
+    /// Neither keys nor signatures.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Verifier").field("bytes", &self.bytes).finish_non_exhaustive()
+    }
+}
+
+/// Checks a delivery that is all there.
 ///
 /// # Errors
 /// Unless one of the secrets signed exactly these bytes.
 pub fn verify(secrets: &[Secret], header: Option<&str>, body: &[u8]) -> Result<(), SignatureError> {
-    // An empty secret would let everybody sign.
-    let mut usable = secrets.iter().filter(|secret| !secret.expose().is_empty()).peekable();
-    if usable.peek().is_none() {
-        return Err(SignatureError::NoSecret);
-    }
-    let given = decode(header.ok_or(SignatureError::Missing)?).ok_or(SignatureError::Malformed)?;
-    if body.is_empty() {
-        return Err(SignatureError::EmptyBody);
-    }
-    // Each is tried, whichever fits: the time does not tell which.
-    let fitting = usable.filter(|secret| mac(secret, body).is_some_and(|mac| mac.verify_slice(&given).is_ok()));
-    if fitting.count() > 0 { Ok(()) } else { Err(SignatureError::Mismatch) }
+    let mut verifier = Verifier::begin(secrets, header)?;
+    verifier.update(body);
+    verifier.finish()
 }
 
 /// The header that GitHub would send with this body.
 pub fn sign(secret: &Secret, body: &[u8]) -> String {
     let mut header = String::from(PREFIX);
-    for byte in mac(secret, body).map(|mac| mac.finalize().into_bytes()).iter().flatten() {
+    for byte in keyed(secret).map(|mac| mac.chain_update(body).finalize().into_bytes()).iter().flatten() {
         // Writing to a String cannot fail.
         let _ = write!(header, "{byte:02x}");
     }
@@ -64,10 +111,8 @@ pub fn sign(secret: &Secret, body: &[u8]) -> String {
 }
 
 /// `None` never occurs: HMAC takes keys of any length.
-fn mac(secret: &Secret, body: &[u8]) -> Option<Hmac<Sha256>> {
-    let mut mac = Hmac::<Sha256>::new_from_slice(secret.expose().as_bytes()).ok()?;
-    mac.update(body);
-    Some(mac)
+fn keyed(secret: &Secret) -> Option<Hmac<Sha256>> {
+    Hmac::<Sha256>::new_from_slice(secret.expose().as_bytes()).ok()
 }
 
 fn decode(header: &str) -> Option<[u8; MAC_BYTES]> {
@@ -120,6 +165,14 @@ mod tests {
         let one = secrets(&["s"]);
         let header = sign(&one[0], BODY);
         assert_eq!(verify(&one, Some(&header), b"Hello, World?"), Err(SignatureError::Mismatch));
+    }
+
+    #[test]
+    fn pieces_are_as_good_as_the_whole() {
+        let one = secrets(&["s"]);
+        let mut verifier = Verifier::begin(&one, Some(&sign(&one[0], BODY))).unwrap();
+        BODY.chunks(3).for_each(|piece| verifier.update(piece));
+        assert_eq!((verifier.bytes(), verifier.finish()), (BODY.len(), Ok(())));
     }
 
     #[test]

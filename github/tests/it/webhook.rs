@@ -136,13 +136,14 @@ fn errors_name_the_field() {
 
 #[test]
 fn other_events_and_actions_need_nothing() {
-    let other = |event: &str| Ok(Webhook::Other { event: event.into() });
-    assert_eq!(parse(JSON, Some("issues"), b"not read"), other("issues"));
-    let body = payload("renamed").to_string();
-    assert_eq!(parse(JSON, Some("workflow_job"), body.as_bytes()), other("workflow_job.renamed"));
+    let other = |event: &str, body: &[u8]| match parse(JSON, Some(event), body) {
+        Ok(Webhook::Other(what)) => what,
+        other => panic!("{other:?}"),
+    };
+    assert!(other("issues", b"not read").contains("event"));
+    assert!(other("workflow_job", payload("renamed").to_string().as_bytes()).contains("action"));
     let ping = br#"{"zen":"Keep it logically awesome.","hook_id":400000000000,"hook":{"type":"Repository"}}"#;
-    let expected = Webhook::Ping { zen: "Keep it logically awesome.".into(), hook_id: 400_000_000_000 };
-    assert_eq!(parse(JSON, Some("ping"), ping), Ok(expected));
+    assert_eq!(parse(JSON, Some("ping"), ping), Ok(Webhook::Ping { hook_id: 400_000_000_000 }));
     assert_eq!(parse(JSON, None, b"{}"), Err(ParseError::NoEvent));
 }
 
@@ -153,5 +154,5 @@ fn a_form_is_read_like_json() {
     let read = parse(Some("application/x-www-form-urlencoded"), Some("workflow_job"), form.as_bytes()).unwrap();
     let (facts, input) = job(&payload("queued"));
     assert_eq!(read, Webhook::Job(Event::Job { facts, input }));
-    assert!(matches!(parse(Some("text/xml"), Some("ping"), b"{}"), Err(ParseError::ContentType { .. })));
+    assert!(matches!(parse(Some("text/xml"), Some("ping"), b"{}"), Err(ParseError::ContentType)));
 }
