@@ -4,7 +4,9 @@ use std::ffi::OsString;
 
 use clap::{Parser, Subcommand};
 
-use crate::{config::ConfigArgs, demo::DemoArgs, serve::ServeArgs, status::StatusArgs, why::WhyArgs};
+use crate::{
+    config::ConfigArgs, demo::DemoArgs, practice::PracticeArgs, serve::ServeArgs, status::StatusArgs, why::WhyArgs,
+};
 
 /// Short-lived machines for GitHub Actions jobs: one job, one runner, then nothing.
 #[derive(Debug, Parser)]
@@ -19,9 +21,11 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Show the whole life of some jobs on this machine, with a simulated GitHub: offline, in seconds
     Demo(DemoArgs),
+    /// Run a simulated GitHub alone, to practise `serve` with
+    Practice(PracticeArgs),
     /// Serve the jobs of your owners and repositories with runners on this machine
     Serve(ServeArgs),
-    /// Check the configuration, or show each value in force and where it came from
+    /// Write a configuration, check it, or show each value in force and where it came from
     Config(ConfigArgs),
     /// Tell why a job waits, was ignored, or ended as it did
     Why(WhyArgs),

@@ -1,6 +1,7 @@
 //! `config`: what the configuration is, what is wrong with it, and where each value came from. Starts nothing.
 
 mod docs;
+mod init;
 mod show;
 
 use std::process::ExitCode;
@@ -27,6 +28,8 @@ pub(crate) struct ConfigArgs {
 /// What is to be done with the configuration.
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Write a first configuration; asks on a terminal for what flags do not give
+    Init(init::InitArgs),
     /// Tell everything that is wrong with the configuration, line by line; exit code 2 if something is
     Check(LookArgs),
     /// Show each value in force and where it came from
@@ -51,6 +54,7 @@ struct LookArgs {
 /// Does it.
 pub(crate) fn command(args: &ConfigArgs) -> Result<ExitCode, Failure> {
     match &args.command {
+        Command::Init(args) => init::command(args),
         Command::Check(args) => check(args),
         Command::Show(args) => show::command(args),
         Command::Schema => {

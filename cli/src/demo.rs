@@ -148,19 +148,19 @@ fn interrupted() -> Failure {
     Failure::failed("interrupted; every process of the demo was ended")
 }
 
-/// The signals that end a demo early.
-struct Asked {
+/// The signals that end a demo early, or what runs until it is asked to end.
+pub(crate) struct Asked {
     signals: [Signal; 3],
 }
 
 impl Asked {
-    fn listen() -> Result<Self, Failure> {
+    pub(crate) fn listen() -> Result<Self, Failure> {
         let open = |kind| signal(kind).map_err(|error| Failure::failed(format!("cannot listen for signals: {error}")));
         let signals = [open(SignalKind::interrupt())?, open(SignalKind::terminate())?, open(SignalKind::hangup())?];
         Ok(Self { signals })
     }
 
-    async fn next(&mut self) {
+    pub(crate) async fn next(&mut self) {
         let [interrupt, terminate, hangup] = &mut self.signals;
         tokio::select! {
             _ = interrupt.recv() => {}

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `arguments` | what can be typed |
 //! | [`demo`] | `demo`: the whole life of jobs on this machine, with a simulated GitHub |
+//! | `practice` | `practice`: the simulated GitHub alone, for whoever tries `serve` |
 //! | `serve` | `serve`: the daemon |
 //! | `config` | `config`: what its configuration is and what is wrong with it |
 //! | `status`, `why` | what the daemon's store tells |
@@ -16,6 +17,7 @@ mod config;
 pub mod demo;
 pub mod failure;
 mod log;
+mod practice;
 mod serve;
 mod status;
 mod terminal;
@@ -61,6 +63,7 @@ pub fn main() -> ExitCode {
 fn run(command: Command) -> Result<ExitCode, Failure> {
     match command {
         Command::Demo(args) => demo::command(&args),
+        Command::Practice(args) => practice::command(&args),
         Command::Serve(args) => serve::command(&args),
         Command::Config(args) => config::command(&args),
         Command::Why(args) => why::command(&args),

@@ -40,6 +40,7 @@ pub(crate) struct ServeArgs {
 pub(crate) fn command(args: &ServeArgs) -> Result<ExitCode, Failure> {
     let plan = plan::Plan::make(&args.settings)?;
     log::begin(args.log)?;
+    plan.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     hide_environment();
     plan.make_data_dir()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -122,13 +122,22 @@ impl Drop for Server {
 ///
 /// # Errors
 /// The port cannot be listened on.
-pub async fn serve(mut hub: Hub, options: Options) -> io::Result<Server> {
+pub async fn serve(hub: Hub, options: Options) -> io::Result<Server> {
+    serve_beside(hub, options, |_| Router::new()).await
+}
+
+/// The same, with further routes that no token guards: what a person steers it with from outside.
+///
+/// # Errors
+/// The port cannot be listened on.
+pub async fn serve_beside(mut hub: Hub, options: Options, beside: impl FnOnce(Handle) -> Router) -> io::Result<Server> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, options.port)).await?;
     let address = listener.local_addr()?;
     hub.times.assume_heartbeats = false;
     hub.keep_notes();
     let shared = Arc::new(Shared::new(World::new(hub, &options), options, format!("http://{address}")));
     let app = routes().with_state(shared.clone()).layer(gate::layer(shared.clone()));
+    let app = beside(Handle::new(shared.clone())).fallback_service(app);
     let served = async move {
         if let Err(error) = axum::serve(listener, app).await {
             tracing::error!(%error, "the simulated GitHub no longer listens");

@@ -49,6 +49,8 @@ pub(super) fn command(args: &LookArgs) -> Result<ExitCode, Failure> {
 fn rows(settings: &Settings, variables: &Variables) -> Vec<Row> {
     let mut rows = Vec::new();
     add(&mut rows, "", Some(&settings.tree), &file_shape(), &Json::Null);
+    // The top of the file first, as in the file.
+    rows.sort_by_key(|row| row.key.contains('.'));
     let usual = GitHubSection::default();
     let github = settings.file.as_ref().map_or(&usual, |ConfigFile { github, .. }| github);
     for source in secrets::sources(github) {

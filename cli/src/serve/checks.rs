@@ -205,6 +205,18 @@ fn time(value_ms: u64) -> Result<(), String> {
     Err(format!("{value_ms} milliseconds are too few: write at least {MS_MIN} (a second is 1000, a minute 60000)"))
 }
 
+/// The runner program refuses root unless a variable says otherwise (FACTS §3), and that variable must reach it.
+pub(super) fn root(pass_env: &[String], problems: &mut Problems) {
+    let told = std::env::var_os(ALLOW_ROOT).is_some() && pass_env.iter().any(|name| name == ALLOW_ROOT);
+    if rustix::process::geteuid().is_root() && !told {
+        let what = format!(
+            "you are root, whom the runner program refuses: be another user, or `export {ALLOW_ROOT}=1` and write \
+             `pass_env = [\"{ALLOW_ROOT}\"]`"
+        );
+        problems.warn(&["engine"], what);
+    }
+}
+
 /// No secret of ours may be handed to jobs.
 pub(super) fn pass_env(names: &[String], problems: &mut Problems) {
     for (n, name) in names.iter().enumerate().filter(|(_, name)| secrets::VARIABLES.contains(&name.as_str())) {
@@ -234,6 +246,9 @@ pub(super) fn runner_dir(dir: &Path) -> Result<PathBuf, String> {
     }
     Err(format!("no runner program in `{shown}`: unpack a release of actions/runner there, or name its folder"))
 }
+
+/// The runner program's own variable.
+const ALLOW_ROOT: &str = "RUNNER_ALLOW_RUNASROOT";
 
 /// Runners' names carry the stage, and GitHub takes 64 characters.
 const STAGE_CHARS_MAX: usize = 20;

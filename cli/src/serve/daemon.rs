@@ -86,7 +86,6 @@ fn settings(plan: &Plan, url: String) -> Settings {
         heartbeat_ms: plan.file.heartbeat_ms,
         redeliver: plan.file.github.redeliver && plan.file.github.webhook_url.is_some(),
         discover: plan.file.github.discover,
-        ..Settings::default()
     }
 }
 

@@ -33,6 +33,8 @@ pub(crate) struct Plan {
     pub(crate) file: ConfigFile,
     /// Token and webhook secrets.
     pub(crate) secrets: Secrets,
+    /// What works, but most likely not as meant.
+    pub(crate) warnings: Vec<String>,
 }
 
 impl Plan {
@@ -58,7 +60,10 @@ impl Plan {
         let problems = &mut settings.problems;
         let plan = settings.file.clone().and_then(|file| Self::checked(file, variables, problems));
         settings.problems.sort(&settings.tree);
-        plan.filter(|_| !settings.problems.are_serious())
+        let mut plan = plan.filter(|_| !settings.problems.are_serious())?;
+        let warnings = settings.problems.iter().map(|problem| problem.line(&settings.tree, settings.path.as_deref()));
+        plan.warnings = warnings.collect();
+        Some(plan)
     }
 
     fn checked(file: ConfigFile, variables: &Variables, problems: &mut Problems) -> Option<Self> {
@@ -66,6 +71,7 @@ impl Plan {
         let policy = checks::policy(&file, problems);
         checks::times(&file, problems);
         checks::pass_env(pass_env, problems);
+        checks::root(pass_env, problems);
         let listen = problems.keep(&["listen"], checks::listen(&file.listen));
         let public_url = file.public_url.as_deref().map(checks::url).transpose();
         let public_url = problems.keep(&["public_url"], public_url);
@@ -82,6 +88,7 @@ impl Plan {
             runner_dir: runner_dir?,
             secrets,
             file,
+            warnings: Vec::new(),
         })
     }
 

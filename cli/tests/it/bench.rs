@@ -45,6 +45,8 @@ pub(crate) fn program() -> Command {
     for name in std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()).filter(|name| ours(name)) {
         command.env_remove(name);
     }
+    // Tests may run as root, whom the runner program refuses otherwise.
+    command.env("RUNNER_ALLOW_RUNASROOT", "1");
     command.stdin(Stdio::null());
     command
 }
@@ -83,7 +85,7 @@ impl Place {
         let text = format!(
             "{first}\nlisten = \"127.0.0.1:0\"\ndata_dir = {data:?}\n\
              [github]\napi_url = \"http://127.0.0.1:9\"\n\
-             [engine]\nkind = \"process\"\nrunner_dir = {runner:?}\n\
+             [engine]\nkind = \"process\"\nrunner_dir = {runner:?}\npass_env = [\"RUNNER_ALLOW_RUNASROOT\"]\n\
              [owners.Acme]\nrepositories = [\"web\"]\n\
              [[classes]]\nname = \"small\"\nlabels = [\"self-hosted\", \"Linux\"]\nmax = 1\n",
             data = self.path("data"),

@@ -118,6 +118,30 @@ fn every_syntax_error_is_told() {
 }
 
 #[test]
+fn a_first_file_is_written_that_is_good_and_never_overwritten() {
+    let place = Place::new();
+    fs::remove_file(place.config()).unwrap();
+    let init = |more: &[&str]| {
+        let mut command = program();
+        command.args(["config", "init", "--config"]).arg(place.config()).args(more);
+        ran(command.arg("--runner-dir").arg(place.path("runner")).output().unwrap())
+    };
+    init(&[]).failed(2, &["whose jobs?", "--owner NAME"]);
+    init(&["--owner", "ac me"]).failed(2, &["nothing was written: owners.ac me: `ac me` is no name"]);
+    init(&["--owner", "acme", "--label", "gpu"]).failed(2, &["nothing was written: classes.linux.labels"]);
+    assert!(!place.config().exists());
+    let made = init(&["--repo", "acme/web", "--api-url", "http://127.0.0.1:9", "--label", "self-hosted"]);
+    assert_eq!(made.code, 0, "{made:?}");
+    assert!(made.out.contains("self-runners serve --config"), "{made:?}");
+    let checked = place.look("check", &[]);
+    assert!(checked.code == 0 && !checked.out.contains("error"), "{checked:?}");
+    let before = fs::read_to_string(place.config()).unwrap();
+    assert!(before.contains("[owners.acme]\nrepositories = [\"acme/web\"]"), "{before}");
+    init(&["--owner", "acme"]).failed(2, &["is there already and was not changed"]);
+    assert_eq!(fs::read_to_string(place.config()).unwrap(), before);
+}
+
+#[test]
 fn each_value_is_shown_with_its_origin_and_secrets_are_not() {
     let place = Place::new();
     let mut command = program();
@@ -140,8 +164,8 @@ fn each_value_is_shown_with_its_origin_and_secrets_are_not() {
         ("github.api_url", "\"http://127.0.0.1:9\"", "5"),
         ("engine.pass_env", "[\"LANG\",\"TZ\"]", "SELF_RUNNERS_ENGINE_PASS_ENV"),
         ("engine.keep_logs", "false", "default"),
-        ("owners.Acme.repositories", "[\"web\"]", "10"),
-        ("classes.small.labels", "[\"self-hosted\",\"Linux\"]", "13"),
+        ("owners.Acme.repositories", "[\"web\"]", "11"),
+        ("classes.small.labels", "[\"self-hosted\",\"Linux\"]", "14"),
         ("classes.small.size.disk_gb", "75", "default"),
         ("public_url", "null", "default"),
         ("github.token", "\"***\"", "GITHUB_TOKEN"),

@@ -9,4 +9,5 @@ mod configuration;
 mod daemon;
 mod demo;
 mod intake;
+mod practice;
 mod usage;

@@ -7,8 +7,10 @@ fn help_is_as_reviewed() {
     for (name, args) in [
         ("help", &["--help"][..]),
         ("help_demo", &["demo", "--help"]),
+        ("help_practice", &["practice", "--help"]),
         ("help_serve", &["serve", "--help"]),
         ("help_config", &["config", "--help"]),
+        ("help_config_init", &["config", "init", "--help"]),
         ("help_config_check", &["config", "check", "--help"]),
         ("help_why", &["why", "--help"]),
         ("help_status", &["status", "--help"]),

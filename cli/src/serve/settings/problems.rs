@@ -93,8 +93,13 @@ impl Problem {
             None if nowhere => "configuration".to_owned(),
             _ => origin.place(path),
         };
+        format!("{place}: {}", self.words(tree))
+    }
+
+    /// Without its place.
+    pub(crate) fn words(&self, tree: &Node) -> String {
         let key = spoken(&self.key, tree);
-        if key.is_empty() { format!("{place}: {}", self.what) } else { format!("{place}: {key}: {}", self.what) }
+        if key.is_empty() { self.what.clone() } else { format!("{key}: {}", self.what) }
     }
 
     /// For programs.

@@ -1,0 +1,254 @@
+//! `config init`: writes a first configuration, with comments. What is not given by flags is asked on a terminal.
+//! Nothing is written that `config check` would refuse, and no file is overwritten.
+
+use std::{
+    fs::OpenOptions,
+    io::{self, IsTerminal as _, Write as _},
+    path::{Path, PathBuf, absolute},
+    process::ExitCode,
+};
+
+use crate::{
+    failure::Failure,
+    serve::{
+        plan::Plan,
+        settings::{Settings, SettingsArgs, USUAL_FILE, Variables},
+    },
+    terminal,
+};
+
+/// What `config init` can be told.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct InitArgs {
+    /// File to write
+    #[arg(long, value_name = "FILE", env = "SELF_RUNNERS_CONFIG", default_value = USUAL_FILE)]
+    config: PathBuf,
+    /// Organisation or user whose jobs are served
+    #[arg(long, value_name = "NAME")]
+    owner: Option<String>,
+    /// Repository that is served, `name` or `owner/name`; may be repeated. Without: all of the owner's
+    #[arg(long = "repo", value_name = "REPO")]
+    repos: Vec<String>,
+    /// Register runners with the organisation instead of each repository
+    #[arg(long)]
+    org: bool,
+    /// Folder of the unpacked runner program
+    #[arg(long, value_name = "DIR")]
+    runner_dir: Option<PathBuf>,
+    /// Label of the runners; may be repeated. Without: `self-hosted` and `linux`
+    #[arg(long = "label", value_name = "LABEL")]
+    labels: Vec<String>,
+    /// Most runners at once
+    #[arg(long, value_name = "N", default_value_t = fleet::policy::FLEET_MAX_DEFAULT)]
+    max: u32,
+    /// Folder for everything that must survive a restart. Without: `data` beside the file
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// REST interface of a GitHub of your own, as `https://HOST/api/v3`
+    #[arg(long, value_name = "URL")]
+    api_url: Option<String>,
+}
+
+/// Asks a question with its usual answer; `None` where nobody can be asked.
+type Ask<'a> = &'a mut dyn FnMut(&str, &str) -> Option<String>;
+
+/// Writes it.
+pub(super) fn command(args: &InitArgs) -> Result<ExitCode, Failure> {
+    if args.config.exists() {
+        return Err(exists(&args.config));
+    }
+    let answers = completed(args.clone(), &mut on_terminal)?;
+    let text = text(&answers)?;
+    verified(&text)?;
+    write(&args.config, &text)?;
+    let file = args.config.display();
+    let named = if args.config == Path::new(USUAL_FILE) { String::new() } else { format!(" --config {file}") };
+    terminal::say(&format!(
+        "wrote {file}; next:\n\n  export GITHUB_TOKEN=…             # or `token_file` in the file\n  \
+         self-runners config check{named}\n  self-runners serve{named}"
+    ));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn on_terminal(question: &str, usual: &str) -> Option<String> {
+    if !io::stdin().is_terminal() {
+        return None;
+    }
+    let usual = if usual.is_empty() { String::new() } else { format!(" [{usual}]") };
+    terminal::draw(&format!("{question}{usual}: "));
+    let mut line = String::new();
+    io::stdin().read_line(&mut line).ok()?;
+    Some(line.trim().to_owned())
+}
+
+/// The answers that flags did not give.
+fn completed(mut args: InitArgs, ask: Ask<'_>) -> Result<InitArgs, Failure> {
+    let of_repo = args.repos.iter().find_map(|repo| repo.split_once('/')).map(|(owner, _)| owner.to_owned());
+    let owner = args.owner.or(of_repo).or_else(|| ask("Organisation or user whose jobs are served", ""));
+    let owner = owner.filter(|owner| !owner.is_empty());
+    args.owner = Some(owner.ok_or_else(|| Failure::usage("whose jobs? Give `--owner NAME` or `--repo OWNER/NAME`"))?);
+    if args.repos.is_empty() && !args.org {
+        let said = ask("Its repositories, with commas; nothing for all", "").unwrap_or_default();
+        args.repos = words(&said);
+    }
+    if args.repos.is_empty() && !args.org {
+        let said = ask("Register runners with the organisation? Else with each repository (y/n)", "n");
+        args.org = said.is_some_and(|said| said.starts_with(['y', 'Y']));
+    }
+    if args.runner_dir.is_none() {
+        let said = ask("Folder of the unpacked runner program, the one with `run.sh`", RUNNER_DIR);
+        args.runner_dir = Some(said.filter(|said| !said.is_empty()).unwrap_or_else(|| RUNNER_DIR.into()).into());
+    }
+    if args.labels.is_empty() {
+        args.labels = words(&ask("Labels of the runners", LABELS).unwrap_or_default());
+    }
+    if args.labels.is_empty() {
+        args.labels = words(LABELS);
+    }
+    Ok(args)
+}
+
+fn words(text: &str) -> Vec<String> {
+    text.split(',').map(str::trim).filter(|word| !word.is_empty()).map(str::to_owned).collect()
+}
+
+/// The file.
+fn text(answers: &InitArgs) -> Result<String, Failure> {
+    let owner = answers.owner.as_deref().unwrap_or_default();
+    let beside = answers.config.parent().unwrap_or(Path::new("")).join("data");
+    let data = whole(answers.data.as_deref().unwrap_or(&beside))?;
+    let runner_dir = whole(answers.runner_dir.as_deref().unwrap_or(Path::new(RUNNER_DIR)))?;
+    let section = toml_key(owner);
+    let scope = if answers.org { "organization = true   # runners register with the organisation\n" } else { "" };
+    let repositories = match answers.repos.as_slice() {
+        [] => "# repositories = [\"one\", \"two\"]   # without this line: all of them\n".to_owned(),
+        repos => format!("repositories = {}   # without this line: all of them\n", toml_list(repos)),
+    };
+    let api_url = answers.api_url.as_ref().map_or_else(String::new, |url| format!("api_url = {}\n", toml_text(url)));
+    let (labels, max) = (toml_list(&answers.labels), answers.max);
+    let root = if rustix::process::geteuid().is_root() { ROOT } else { "" };
+    Ok(format!(
+        "# How `self-runners serve` runs. All keys: docs/configuration.md. `self-runners config check` tells what is wrong,
+# `self-runners config show` each value in force.
+
+stage = \"dev\"   # runners are called sr-dev-…
+listen = \"127.0.0.1:8080\"   # webhooks and runners come here
+data_dir = {data}   # must survive a restart
+max = {max}   # most runners at once, of all classes
+
+[github]
+{api_url}# The token comes from GITHUB_TOKEN, or from a file that only you can read:
+# token_file = \"/etc/self-runners/token\"
+# With a webhook: its secret comes from GITHUB_WEBHOOK_SECRET or a file, and the URL lets failed deliveries be asked for.
+# webhook_secret_file = \"/etc/self-runners/webhook-secret\"
+# webhook_url = \"https://ci.example.org/webhook\"
+
+[engine]
+kind = \"process\"   # each runner is a process on this machine and a fresh copy of this folder:
+runner_dir = {runner_dir}
+{root}
+[owners.{section}]
+{scope}{repositories}
+# A kind of runner. It is given the jobs whose `runs-on` names no other labels than these.
+[[classes]]
+name = \"linux\"
+labels = {labels}
+max = {max}
+"
+    ))
+}
+
+fn whole(path: &Path) -> Result<String, Failure> {
+    let path = absolute(path).map_err(|error| Failure::usage(format!("{}: {error}", path.display())))?;
+    Ok(toml_text(&path.to_string_lossy()))
+}
+
+/// A TOML text: its escapes are JSON's.
+fn toml_text(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+/// A key of TOML: in quotes only if it must be.
+fn toml_key(text: &str) -> String {
+    let plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+    if plain { text.to_owned() } else { toml_text(text) }
+}
+
+fn toml_list(words: &[String]) -> String {
+    let words: Vec<String> = words.iter().map(|word| toml_text(word)).collect();
+    format!("[{}]", words.join(", "))
+}
+
+/// What the daemon would refuse is not written.
+fn verified(text: &str) -> Result<(), Failure> {
+    let variables = Variables::of([]);
+    let mut settings = Settings::of(text, &SettingsArgs::default(), &variables);
+    let _plan = Plan::of(&mut settings, &variables);
+    match settings.problems.iter().find(|problem| problem.serious) {
+        Some(problem) => Err(Failure::usage(format!("nothing was written: {}", problem.words(&settings.tree)))),
+        None => Ok(()),
+    }
+}
+
+fn write(path: &Path, text: &str) -> Result<(), Failure> {
+    let written = OpenOptions::new().write(true).create_new(true).open(path);
+    written.and_then(|mut file| file.write_all(text.as_bytes())).map_err(|error| {
+        if error.kind() == io::ErrorKind::AlreadyExists {
+            return exists(path);
+        }
+        Failure::failed(format!("cannot write {}: {error}; choose another place with `--config FILE`", path.display()))
+    })
+}
+
+fn exists(path: &Path) -> Failure {
+    Failure::usage(format!(
+        "{} is there already and was not changed: edit it, or name another with `--config FILE`",
+        path.display()
+    ))
+}
+
+/// Where the runner program is looked for.
+const RUNNER_DIR: &str = "/opt/actions-runner";
+
+/// What most jobs on one's own machines ask for.
+const LABELS: &str = "self-hosted, linux";
+
+/// The runner program refuses root unless told otherwise (FACTS §3).
+const ROOT: &str = "pass_env = [\"RUNNER_ALLOW_RUNASROOT\"]   # you are root: `export RUNNER_ALLOW_RUNASROOT=1` lets runners be root\n";
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: InitArgs,
+    }
+
+    fn completed_by(line: &[&str], said: &[&str]) -> Result<InitArgs, Failure> {
+        let args = Line::try_parse_from([&["init"], line].concat()).unwrap().args;
+        let mut said = said.iter();
+        completed(args, &mut |_, _| said.next().map(ToString::to_string))
+    }
+
+    #[test]
+    fn a_terminal_is_asked_for_what_flags_do_not_give() {
+        let all = completed_by(&[], &["acme", "web, api", "/r", "self-hosted,gpu"]).unwrap();
+        assert_eq!(all.owner.as_deref(), Some("acme"));
+        assert_eq!((all.repos, all.org), (vec!["web".to_owned(), "api".into()], false));
+        assert_eq!((all.runner_dir, all.labels), (Some("/r".into()), vec!["self-hosted".to_owned(), "gpu".into()]));
+        let organization = completed_by(&[], &["acme", "", "y", "", ""]).unwrap();
+        assert_eq!((organization.org, organization.labels.len()), (true, 2));
+        assert_eq!(organization.runner_dir, Some(RUNNER_DIR.into()));
+    }
+
+    #[test]
+    fn without_a_terminal_only_the_owner_must_be_given() {
+        assert!(completed_by(&[], &[]).unwrap_err().to_string().contains("--owner NAME"));
+        let by_repo = completed_by(&["--repo", "acme/web"], &[]).unwrap();
+        assert_eq!((by_repo.owner.as_deref(), by_repo.labels.len()), (Some("acme"), 2));
+    }
+}

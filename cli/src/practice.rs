@@ -1,0 +1,116 @@
+//! `practice`: the simulated GitHub alone, over HTTP on this machine, so that a person can set `serve` up against it step
+//! by step as against the real one. Jobs are queued and looked at with `curl`; each change is told on the terminal.
+//!
+//! Its token and secret are known to everybody: they open nothing but this simulation.
+
+mod pages;
+mod tell;
+
+use std::{
+    path::{Path, PathBuf, absolute},
+    process::ExitCode,
+};
+
+use fleet::ids::Repo;
+use sim::{
+    http::{Options, Server, serve_beside},
+    hub::Hub,
+};
+
+use crate::{demo, failure::Failure, terminal};
+
+/// What `practice` can be told.
+#[derive(Debug, clap::Args)]
+pub(crate) struct PracticeArgs {
+    /// Port on 127.0.0.1; 0 takes a free one
+    #[arg(long, value_name = "PORT", default_value_t = PORT)]
+    port: u16,
+    /// Its private repository
+    #[arg(long, value_name = "OWNER/NAME", default_value = "acme/web", value_parser = repository)]
+    repo: Repo,
+    /// Where it sends webhooks, as http://127.0.0.1:8080/webhook. Without: nowhere, as where GitHub cannot reach you
+    #[arg(long, value_name = "URL")]
+    webhook: Option<String>,
+    /// Folder that becomes a stand-in for the runner program
+    #[arg(long, value_name = "DIR", default_value = "practice-runner")]
+    runner_dir: PathBuf,
+}
+
+fn repository(text: &str) -> Result<Repo, String> {
+    Repo::parse(text).ok_or_else(|| "write it as owner/name".to_owned())
+}
+
+/// Runs it until it is asked to end.
+pub(crate) fn command(args: &PracticeArgs) -> Result<ExitCode, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::failed(format!("cannot start threads: {error}")))?;
+    runtime.block_on(run(args))
+}
+
+async fn run(args: &PracticeArgs) -> Result<ExitCode, Failure> {
+    let mut asked = demo::Asked::listen()?;
+    let runner_dir = stand_in(&args.runner_dir)?;
+    let server = open(args).await?;
+    introduce(args, server.url(), &runner_dir);
+    tokio::select! {
+        () = tell::changes(server.handle()) => {}
+        () = asked.next() => {}
+    }
+    terminal::say("the simulated GitHub is gone, and its jobs with it");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Makes the folder of the stand-in runner program, whose programs are links to this one.
+fn stand_in(dir: &Path) -> Result<PathBuf, Failure> {
+    let failed =
+        |error| Failure::failed(format!("cannot write to {}: {error}; give `--runner-dir DIR`", dir.display()));
+    let whole = absolute(dir).map_err(failed)?;
+    let program = std::env::current_exe().map_err(failed)?;
+    sim::standin::install(&whole, &program).map_err(failed)?;
+    Ok(whole)
+}
+
+async fn open(args: &PracticeArgs) -> Result<Server, Failure> {
+    let mut hub = Hub::new(fastrand::u64(..));
+    hub.add_repo(&args.repo, false);
+    let options = Options { port: args.port, webhook_url: args.webhook.clone(), ..Options::new(TOKEN, WEBHOOK_SECRET) };
+    let repo = args.repo.clone();
+    serve_beside(hub, options, |handle| pages::router(handle, repo)).await.map_err(|error| {
+        Failure::failed(format!("cannot listen on 127.0.0.1:{}: {error}; give another `--port`", args.port))
+    })
+}
+
+fn introduce(args: &PracticeArgs, url: &str, runner_dir: &Path) {
+    let (repo, runner_dir) = (&args.repo, runner_dir.display());
+    let webhooks = match &args.webhook {
+        Some(to) => format!("Webhooks go to {to}."),
+        None => "No webhooks are sent: `serve` must ask for the jobs.".to_owned(),
+    };
+    terminal::say(&format!(
+        "A simulated GitHub is at {url}, with the private repository {repo}. {webhooks}
+It ends with Ctrl-C. In another terminal:
+
+  export GITHUB_TOKEN={TOKEN} GITHUB_WEBHOOK_SECRET={WEBHOOK_SECRET}
+  self-runners config init --repo {repo} --api-url {url} --runner-dir {runner_dir}
+  self-runners serve
+
+and in a third one:
+
+  curl -X POST {url}/practice/runs                              # queue a built-in workflow,
+  curl --data-binary @WORKFLOW.yml {url}/practice/runs          # or your own
+  curl {url}/practice/jobs                                      # the jobs and how they stand
+  self-runners why JOB
+"
+    ));
+}
+
+/// A port that nothing well-known uses.
+const PORT: u16 = 7380;
+
+/// Opens nothing but this simulation.
+const TOKEN: &str = "practice-token";
+
+/// Signs nothing but this simulation's webhooks.
+const WEBHOOK_SECRET: &str = "practice-secret";
