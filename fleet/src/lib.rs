@@ -17,6 +17,8 @@
 //! | [`mod@reconcile`] | engine × GitHub × our rows → what to repair |
 //! | [`ledger`] | the store's tables in memory: totals, indexes, conditional commits |
 //! | [`budget`], [`utc`] | rate budgets; moments as text |
+//! | [`budget`] | rate budgets |
+//! | [`rota`] | which repository is asked for its jobs next, and when |
 //! | [`table`] | both state machines as text |
 //! | [`invariants`] | the promises, as functions that tests and the simulator share |
 //! | [`wire`] | what the agent and the control plane say to each other |
@@ -39,6 +41,7 @@ pub mod ledger;
 mod operator;
 pub mod policy;
 pub mod reconcile;
+pub mod rota;
 pub mod runner;
 pub mod standing;
 pub mod table;
