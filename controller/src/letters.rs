@@ -64,6 +64,7 @@ impl Letters {
         let events: Vec<Event> = letters.iter().map(|letter| letter.event.clone()).collect();
         match self.controller.handle(&events).await {
             Ok(_) => {
+                self.controller.told(&events);
                 self.acknowledge(&letters).await;
                 Vec::new()
             }

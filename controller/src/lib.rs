@@ -6,6 +6,7 @@
 //! | [`service`] | `handle`: events in, one atomic write, answers out |
 //! | [`letters`], [`backoff`] | the worker of the inbox, and its growing waits |
 //! | [`execute`] | the outbox: effects under leases, budgets, retries |
+//! | [`poll`] | looks for open jobs where no webhook tells of them |
 //! | [`sweep`] | `sweep_once`: what events have missed |
 //! | [`agent_api`] | claims and reports |
 //! | [`token`] | the claim token |
@@ -20,6 +21,7 @@ pub mod contract;
 pub mod execute;
 pub mod letters;
 pub mod mem;
+pub mod poll;
 pub mod ports;
 pub mod service;
 pub mod settings;

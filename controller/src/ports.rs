@@ -14,6 +14,7 @@ use fleet::{
     event::{Event, Registration, Task},
     ids::{EffectId, JobId, RegistrationId, Repo, RunnerName, Scope, TaskId},
     job::Job,
+    rota::{Cost, How},
     runner::Runner,
     view::{Decision, Keys, PoolView, Record, View},
 };
@@ -123,6 +124,19 @@ pub struct FailedDelivery {
     pub at_ms: u64,
 }
 
+/// What a look at a repository showed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Look {
+    /// Its open jobs; `None` if only its newest runs were looked at, and none of them is open.
+    pub jobs: Option<Vec<Event>>,
+    /// Whether a run is open.
+    pub open: bool,
+    /// Whether its newest runs were looked at and are not what they were the last time.
+    pub changed: bool,
+    /// What it cost.
+    pub cost: Cost,
+}
+
 /// GitHub.
 #[async_trait]
 pub trait GitHub: Send + Sync {
@@ -146,6 +160,14 @@ pub trait GitHub: Send + Sync {
 
     /// The jobs of all runs that are queued, in progress, waiting or pending, as events.
     async fn open_jobs(&self, repo: &Repo) -> PortResult<Vec<Event>>;
+
+    /// Looks whether a repository has open jobs, as cheaply as can be, and lists them if it has or is to.
+    async fn look(&self, repo: &Repo, _how: How) -> PortResult<Look> {
+        let jobs = self.open_jobs(repo).await?;
+        // As many as listing takes at the least.
+        let cost = Cost { requests: 4, charged: 4 };
+        Ok(Look { open: !jobs.is_empty(), jobs: Some(jobs), changed: false, cost })
+    }
 
     /// The repositories of an owner.
     async fn repositories(&self, owner: &str) -> PortResult<Vec<Repo>>;

@@ -1,6 +1,6 @@
 //! `handle`: load what some events need, decide, write it all at once or start over.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, atomic::AtomicUsize};
 
 use fleet::{
     decide::Moment,
@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 use tracing::{debug, warn};
 
 use crate::{
+    poll::Polls,
     ports::{ErrorKind, PortError, PortResult, Ports},
     settings::{BALANCE_ROUNDS, COMMIT_TRIES, Settings},
     token::ClaimKeys,
@@ -47,12 +48,17 @@ pub struct Controller {
     pub(crate) owner: Arc<str>,
     policy: RwLock<Arc<Policy>>,
     pub(crate) effects_added: Notify,
+    pub(crate) polls: Mutex<Polls>,
+    /// Sweeps so far: each begins elsewhere with what it cannot do all of.
+    pub(crate) sweeps: AtomicUsize,
 }
 
 impl Controller {
     /// A controller over these ports. `owner` names it in leases.
     pub fn new(ports: Ports, policy: Policy, settings: Settings, claim_keys: ClaimKeys, owner: &str) -> Self {
         Self {
+            polls: Mutex::new(Polls::new(settings.pace)),
+            sweeps: AtomicUsize::new(0),
             ports,
             settings,
             claim_keys,

@@ -1,6 +1,6 @@
 //! Limits and intervals of the controller, each with its reason.
 
-use fleet::budget::Bucket;
+use fleet::{budget::Bucket, rota::Pace};
 
 /// How often a commit that met a conflict is decided again before the caller is told to come back.
 pub const COMMIT_TRIES: u32 = 32;
@@ -41,6 +41,16 @@ pub const REDELIVER_WINDOW_MS: u64 = 3 * 24 * 3_600_000;
 /// Most deliveries that one sweep asks for again.
 pub const REDELIVERIES_PER_SWEEP: usize = 100;
 
+/// Scopes whose registered runners a sweep lists beside those that have runners: the others take turns, so that many
+/// quiet repositories do not use up GitHub's limits.
+pub const QUIET_SCOPES_PER_SWEEP: usize = 20;
+
+/// Webhooks whose failed deliveries one sweep looks for; the others take turns.
+pub const HOOKS_PER_SWEEP: usize = 20;
+
+/// A scope counts as having runners for so long after its last one was gone: its registration may stay behind.
+pub const SCOPE_USED_MS: u64 = 10 * 60_000;
+
 /// Milliseconds between two `idle` reports of an agent.
 pub const HEARTBEAT_MS: u64 = 15_000;
 
@@ -70,10 +80,18 @@ pub struct Settings {
     pub redeliver: bool,
     /// Whether the open jobs of all repositories of an owner are looked up, not only of those named.
     pub discover: bool,
+    /// How often repositories are looked at for open jobs, and at what expense.
+    pub pace: Pace,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { url: "http://127.0.0.1:8080".into(), heartbeat_ms: HEARTBEAT_MS, redeliver: true, discover: true }
+        Self {
+            url: "http://127.0.0.1:8080".into(),
+            heartbeat_ms: HEARTBEAT_MS,
+            redeliver: true,
+            discover: true,
+            pace: Pace::default(),
+        }
     }
 }

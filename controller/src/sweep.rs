@@ -1,19 +1,28 @@
 //! `sweep_once`: engine × GitHub × our rows, then everything that follows, each item on its own.
 
-use std::{collections::BTreeMap, collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use fleet::{
     event::{Event, Registration},
     ids::{Repo, Scope},
     policy::Policy,
     reconcile::{Answer, Findings, Probe, Sight, Verdict, judge, repositories},
+    rota::How,
+    runner::{Runner, RunnerState},
 };
 use tracing::{info, warn};
 
 use crate::{
     ports::{PortError, PortResult, Scan},
     service::Controller,
-    settings::{BATCH_EVENTS, READ_POINTS, REDELIVER_WINDOW_MS, REDELIVERIES_PER_SWEEP, SWEEP_LEASE_MS, WRITE_POINTS},
+    settings::{
+        BATCH_EVENTS, HOOKS_PER_SWEEP, QUIET_SCOPES_PER_SWEEP, READ_POINTS, REDELIVER_WINDOW_MS,
+        REDELIVERIES_PER_SWEEP, SCOPE_USED_MS, SWEEP_LEASE_MS, WRITE_POINTS,
+    },
 };
 
 /// What one sweep did.
@@ -53,6 +62,7 @@ impl Controller {
             return Ok(Swept { skipped: true, ..Swept::default() });
         }
         let mut swept = Swept::default();
+        self.sweeps.fetch_add(1, Ordering::Relaxed);
         let policy = self.policy();
         let scan = store.scan().await?;
         let findings = self.look(&policy, &scan, &mut swept).await;
@@ -77,19 +87,34 @@ impl Controller {
         let tasks = swept.keep(tasks, "the engine's machines cannot be listed");
         let repos = self.repositories(policy, scan, swept).await;
         let registrations = self.registrations(policy, scan, &repos, swept).await;
-        let listed = self.open_jobs(&repos, swept).await;
+        let listed = self.open_jobs(&repos, scan, swept).await;
+        let suspicions = self.with_asides(scan);
         let sight = Sight {
             now_ms: self.ports.clock.now_ms(),
             jobs: &scan.open_jobs,
             runners: &scan.runners,
-            suspicions: &scan.suspicions,
+            suspicions: &suspicions,
             tasks: tasks.as_deref(),
             list_lag_ms: self.ports.compute.list_lag_ms(),
             registrations: &registrations,
             listed: &listed,
             inventoried: scan.inventoried,
         };
-        self.decider.reconcile(policy, &sight)
+        let mut findings = self.decider.reconcile(policy, &sight);
+        // A repository that was not listed this time keeps its memory.
+        let mut polls = self.polls();
+        polls.asides.learn(&findings.suspicions, sight.now_ms);
+        polls.asides.add_to(&mut findings.suspicions);
+        findings
+    }
+
+    /// What is stored, and what the poller has set aside since.
+    fn with_asides(&self, scan: &Scan) -> BTreeMap<String, u64> {
+        let mut suspicions = scan.suspicions.clone();
+        let mut polls = self.polls();
+        polls.asides.learn(&suspicions, self.ports.clock.now_ms());
+        polls.asides.add_to(&mut suspicions);
+        suspicions
     }
 
     async fn repositories(&self, policy: &Policy, scan: &Scan, swept: &mut Swept) -> BTreeSet<Repo> {
@@ -97,15 +122,24 @@ impl Controller {
         if self.settings.discover {
             for (owner, rules) in policy.owners.iter().filter(|(_, rules)| rules.repositories.is_none()) {
                 if !self.may_read(owner, READ_POINTS, swept).await {
+                    repos.extend(self.known_of(owner));
                     continue;
                 }
                 let all = self.ports.github.repositories(owner).await;
                 let all = self.heed(owner, all).await;
-                let all = swept.keep(all, "an owner's repositories cannot be listed").unwrap_or_default();
+                let Some(all) = swept.keep(all, "an owner's repositories cannot be listed") else {
+                    repos.extend(self.known_of(owner));
+                    continue;
+                };
                 repos.extend(all.into_iter().filter(|repo| rules.repositories.is_none() && repo.owner() == owner));
             }
         }
         repos
+    }
+
+    /// What earlier sweeps found: an owner who cannot be asked now has not lost its repositories.
+    fn known_of(&self, owner: &str) -> Vec<Repo> {
+        self.polls().rota.repos().filter(|repo| repo.owner() == owner).cloned().collect()
     }
 
     async fn registrations(
@@ -115,8 +149,12 @@ impl Controller {
         repos: &BTreeSet<Repo>,
         swept: &mut Swept,
     ) -> BTreeMap<Scope, Vec<Registration>> {
-        let used = scan.runners.iter().map(|runner| runner.scope.clone());
-        let scopes: BTreeSet<Scope> = repos.iter().filter_map(|repo| policy.scope(repo)).chain(used).collect();
+        let now_ms = self.ports.clock.now_ms();
+        let used = scan.runners.iter().filter(|runner| is_used(runner, now_ms));
+        let mut scopes: BTreeSet<Scope> = used.map(|runner| runner.scope.clone()).collect();
+        let all: BTreeSet<Scope> = repos.iter().filter_map(|repo| policy.scope(repo)).collect();
+        let quiet = all.difference(&scopes).cloned().collect();
+        scopes.extend(self.some(quiet, QUIET_SCOPES_PER_SWEEP));
         let mut lists = BTreeMap::new();
         for scope in scopes {
             if !self.may_read(scope.owner(), READ_POINTS, swept).await {
@@ -131,19 +169,37 @@ impl Controller {
         lists
     }
 
-    async fn open_jobs(&self, repos: &BTreeSet<Repo>, swept: &mut Swept) -> BTreeMap<Repo, Vec<Event>> {
+    /// Lists as the rota allows: those with open jobs; all of them where no poller looks. What it does not come to is
+    /// first the next time.
+    async fn open_jobs(&self, repos: &BTreeSet<Repo>, scan: &Scan, swept: &mut Swept) -> BTreeMap<Repo, Vec<Event>> {
+        let wanted: BTreeSet<Repo> = scan.open_jobs.iter().map(|job| job.facts.repo.clone()).collect();
+        let due = self.polls().begin_sweep(repos, &wanted, self.ports.clock.now_ms());
         let mut lists = BTreeMap::new();
-        for repo in repos {
+        for repo in due {
+            let began_ms = self.ports.clock.now_ms();
+            if !self.polls().rota.may_list(began_ms) {
+                break;
+            }
             if !self.may_read(repo.owner(), READ_POINTS, swept).await {
                 continue;
             }
-            let list = self.ports.github.open_jobs(repo).await;
-            let list = self.heed(repo.owner(), list).await;
-            if let Some(list) = swept.keep(list, "open jobs cannot be listed") {
-                lists.insert(repo.clone(), list);
+            let look = self.ports.github.look(&repo, How::List).await;
+            let look = self.heed(repo.owner(), look).await.inspect_err(|error| self.look_failed(&repo, error));
+            if let Some(look) = swept.keep(look, "open jobs cannot be listed") {
+                self.looked(&repo, began_ms, &look).await;
+                lists.insert(repo, look.jobs.unwrap_or_default());
             }
         }
         lists
+    }
+
+    /// So many of them, each sweep the next ones.
+    fn some<T>(&self, mut all: Vec<T>, count: usize) -> Vec<T> {
+        let sweep = self.sweeps.load(Ordering::Relaxed);
+        let start = sweep.wrapping_mul(count) % all.len().max(1);
+        all.rotate_left(start);
+        all.truncate(count);
+        all
     }
 
     /// Whether the owner's budget allows a call now; if not, the next sweep makes it.
@@ -224,7 +280,7 @@ impl Controller {
     /// Asks for the webhooks again that we did not take.
     async fn redeliver_failed(&self, policy: &Policy, swept: &mut Swept) {
         let since_ms = self.ports.clock.now_ms().saturating_sub(REDELIVER_WINDOW_MS);
-        for scope in hook_scopes(policy) {
+        for scope in self.some(hook_scopes(policy), HOOKS_PER_SWEEP) {
             if !self.may_read(scope.owner(), READ_POINTS, swept).await {
                 continue;
             }
@@ -240,6 +296,11 @@ impl Controller {
             }
         }
     }
+}
+
+/// Whether a registration of its may be there.
+fn is_used(runner: &Runner, now_ms: u64) -> bool {
+    if let RunnerState::Gone { at_ms, .. } = &runner.state { now_ms < at_ms + SCOPE_USED_MS } else { true }
 }
 
 /// Whose budget at GitHub a direct read costs; the engine's reads cost none.

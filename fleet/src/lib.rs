@@ -17,7 +17,6 @@
 //! | [`mod@reconcile`] | engine × GitHub × our rows → what to repair |
 //! | [`ledger`] | the store's tables in memory: totals, indexes, conditional commits |
 //! | [`budget`], [`utc`] | rate budgets; moments as text |
-//! | [`budget`] | rate budgets |
 //! | [`rota`] | which repository is asked for its jobs next, and when |
 //! | [`table`] | both state machines as text |
 //! | [`invariants`] | the promises, as functions that tests and the simulator share |

@@ -54,6 +54,9 @@ pub const FAILED_COST: Cost = Cost { requests: 5, charged: 5 };
 /// Longest wait before a repository is tried again that cannot be read.
 pub const FAILED_WAIT_MAX_MS: u64 = 10 * 60_000;
 
+/// So many rounds are looked ahead when it is asked whether what they cost can be spent at once.
+const ROUNDS_AHEAD: u32 = 2;
+
 /// Most that one half of the repositories may be behind the other, milliseconds of the share.
 const BEHIND_MAX_MS: u64 = 60_000;
 
@@ -219,6 +222,12 @@ impl Rota {
         }
     }
 
+    /// Something else was asked on behalf of looking.
+    pub fn pay(&mut self, cost: Cost, now_ms: u64) {
+        self.requests.spend(cost.requests, now_ms);
+        self.charged.spend(cost.charged, now_ms);
+    }
+
     /// A look failed: that repository is tried again later each time.
     pub fn failed(&mut self, repo: &Repo, now_ms: u64) {
         self.spend(repo, FAILED_COST, 0, now_ms);
@@ -293,21 +302,29 @@ impl Rota {
     }
 
     fn spend(&mut self, repo: &Repo, cost: Cost, took_ms: u64, now_ms: u64) {
-        self.requests.spend(cost.requests, now_ms);
-        self.charged.spend(cost.charged, now_ms);
+        self.pay(cost, now_ms);
         if std::mem::take(&mut self.contested)
             && let Some(watch) = self.watches.get(repo)
         {
-            let ms = self.effort_ms(cost, took_ms).min(BEHIND_MAX_MS).cast_signed();
+            let affords = self.affords(ROUNDS_AHEAD, now_ms);
+            let ms = self.effort_ms(cost, took_ms, affords).min(BEHIND_MAX_MS).cast_signed();
             let active = self.kind(repo, watch, now_ms) == Kind::Active;
             let most = BEHIND_MAX_MS.cast_signed();
             self.ahead_ms = (self.ahead_ms + if active { ms } else { -ms }).clamp(-most, most);
         }
     }
 
-    /// A look keeps the poller busy, or the share until it is paid, whichever takes longer.
-    fn effort_ms(&self, cost: Cost, took_ms: u64) -> u64 {
-        self.requests.price_ms(cost.requests).max(self.charged.price_ms(cost.charged)).max(took_ms).max(1)
+    /// A look keeps the poller busy, or the share until it is paid, whichever takes longer. Where the next rounds can be
+    /// spent at once (`affords`), nobody waits for what is charged.
+    fn effort_ms(&self, cost: Cost, took_ms: u64, affords: bool) -> u64 {
+        let charged = if affords { 0 } else { cost.charged };
+        self.requests.price_ms(cost.requests).max(self.charged.price_ms(charged)).max(took_ms).max(1)
+    }
+
+    fn affords(&self, rounds: u32, now_ms: u64) -> bool {
+        let charged = self.watches.values().map(|watch| watch.efforts().0.cost.charged);
+        let round = charged.fold(0_u32, u32::saturating_add);
+        self.charged.affords(round.saturating_mul(rounds), now_ms)
     }
 }
 

@@ -239,6 +239,13 @@ pub(super) fn url(text: &str) -> Result<String, String> {
 }
 
 /// The folder of the runner program, from the root.
+pub(super) fn poll_share(percent: u32) -> Result<(), String> {
+    if percent <= POLL_SHARE_MAX {
+        return Ok(());
+    }
+    Err(format!("{percent}: give 0 to {POLL_SHARE_MAX}; the rest of GitHub's limits is for claims and repairs"))
+}
+
 pub(super) fn runner_dir(dir: &Path) -> Result<PathBuf, String> {
     let shown = dir.display();
     if dir.join("run.sh").is_file() {
@@ -249,6 +256,9 @@ pub(super) fn runner_dir(dir: &Path) -> Result<PathBuf, String> {
 
 /// The runner program's own variable.
 const ALLOW_ROOT: &str = "RUNNER_ALLOW_RUNASROOT";
+
+/// Beyond it too little is left for everything else.
+const POLL_SHARE_MAX: u32 = 80;
 
 /// Runners' names carry the stage, and GitHub takes 64 characters.
 const STAGE_CHARS_MAX: usize = 20;

@@ -9,6 +9,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 use fleet::{
     class::Class,
     policy::{CONFIRM_AFTER_MS, FLEET_MAX_DEFAULT},
+    rota::SHARE_PERCENT,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -71,6 +72,9 @@ pub(crate) struct GitHubSection {
     pub(crate) redeliver: bool,
     /// Look up the open jobs of all repositories of an owner, not only of those that are named.
     pub(crate) discover: bool,
+    /// Share of GitHub's rate limits, in per cent, that looking for jobs without webhooks may take. 0: no looks but those
+    /// of the sweeps. Where webhooks arrive little of it is used.
+    pub(crate) poll_share_percent: u32,
 }
 
 /// `[engine]`
@@ -140,6 +144,7 @@ impl Default for GitHubSection {
             webhook_url: None,
             redeliver: true,
             discover: true,
+            poll_share_percent: SHARE_PERCENT,
         }
     }
 }

@@ -16,7 +16,7 @@ use controller::{
     settings::Settings,
     token::ClaimKeys,
 };
-use fleet::event::Event;
+use fleet::{event::Event, rota::Pace};
 use tokio::{
     net::TcpListener,
     signal::unix::{Signal, SignalKind, signal},
@@ -86,6 +86,11 @@ fn settings(plan: &Plan, url: String) -> Settings {
         heartbeat_ms: plan.file.heartbeat_ms,
         redeliver: plan.file.github.redeliver && plan.file.github.webhook_url.is_some(),
         discover: plan.file.github.discover,
+        pace: Pace {
+            share_percent: plan.file.github.poll_share_percent,
+            covered_ms: plan.file.sweep_interval_ms,
+            ..Pace::default()
+        },
     }
 }
 
@@ -102,6 +107,9 @@ fn begin(plan: &Plan, words: mpsc::Receiver<Event>, front: &Front, controller: A
         Letters { controller: controller.clone(), inbox: front.inbox.clone(), arrived: front.arrived.clone() };
     tasks.spawn(letters.work());
     tasks.spawn(engine_words::listen(words, controller.clone()));
+    if plan.file.github.poll_share_percent > 0 {
+        tasks.spawn(controller.clone().run_poller());
+    }
     tasks.spawn(controller.run_sweeper(Duration::from_millis(plan.file.sweep_interval_ms)));
     tasks
 }

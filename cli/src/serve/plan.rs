@@ -76,6 +76,7 @@ impl Plan {
         let public_url = file.public_url.as_deref().map(checks::url).transpose();
         let public_url = problems.keep(&["public_url"], public_url);
         problems.keep(&["github", "api_url"], checks::url(&file.github.api_url));
+        problems.keep(&["github", "poll_share_percent"], checks::poll_share(file.github.poll_share_percent));
         let data_dir = file.data_dir.clone().ok_or_else(|| "missing: name a folder, or give `--data DIR`".to_owned());
         let data_dir = problems.keep(&["data_dir"], data_dir);
         let runner_dir = problems.keep(&["engine", "runner_dir"], checks::runner_dir(runner_dir));

@@ -36,6 +36,12 @@ impl Meter {
         self.paid_us = self.paid_us.max(earliest_us) + u64::from(requests) * self.price_us;
     }
 
+    /// Whether so much may be spent at once, and nobody waits.
+    pub(super) fn affords(&self, requests: u32, now_ms: u64) -> bool {
+        let paid_us = self.paid_us.max((now_ms * 1_000).saturating_sub(self.credit_us));
+        paid_us + u64::from(requests) * self.price_us <= now_ms * 1_000
+    }
+
     /// How long so many take to pay, milliseconds.
     pub(super) fn price_ms(&self, requests: u32) -> u64 {
         (u64::from(requests) * self.price_us).div_ceil(1_000)

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    LOOKS_PER_LISTING, Rota,
+    LOOKS_PER_LISTING, ROUNDS_AHEAD, Rota,
     watch::{Effort, Kind},
 };
 
@@ -23,6 +23,9 @@ pub struct Outlook {
     /// Share of GitHub's limits that this may take, in per cent.
     pub share_percent: u32,
 }
+
+/// More rounds than the rota itself looks ahead, so that a promise does not end before the wait that it is about.
+const ROUNDS_PROMISED: u32 = 2 * ROUNDS_AHEAD;
 
 /// What one half of the repositories asks for.
 #[derive(Debug, Default)]
@@ -54,6 +57,7 @@ impl Rota {
     pub fn outlook(&self, now_ms: u64) -> Outlook {
         let mut outlook =
             Outlook { repositories: self.watches.len(), share_percent: self.pace.share_percent, ..Outlook::default() };
+        let affords = self.affords(ROUNDS_PROMISED, now_ms);
         let (mut active, mut others, mut slowest_ms) = (Half::default(), Half::default(), 0);
         for (repo, watch) in &self.watches {
             let kind = self.kind(repo, watch, now_ms);
@@ -62,7 +66,7 @@ impl Rota {
             outlook.failing += usize::from(watch.failures > 0);
             let half = if kind == Kind::Active { &mut active } else { &mut others };
             let (usual, listing) = watch.efforts();
-            let effort = |effort: Effort| self.effort_ms(effort.cost, effort.took_ms);
+            let effort = |effort: Effort| self.effort_ms(effort.cost, effort.took_ms, affords);
             let looks = u64::from(LOOKS_PER_LISTING);
             half.add(self.interval_ms(kind), (effort(usual) * (looks - 1) + effort(listing)).div_ceil(looks));
             slowest_ms = slowest_ms.max(effort(listing));

@@ -14,7 +14,7 @@ pub struct Looked {
     pub ended_ms: u64,
     /// What it cost.
     pub cost: Cost,
-    /// Something was answered that was not known before.
+    /// The newest runs are not what they were the last time.
     pub changed: bool,
     /// A run has not ended.
     pub open: bool,

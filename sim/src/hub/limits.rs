@@ -66,6 +66,15 @@ impl Rate {
     }
 }
 
+/// Calls since the world began.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Calls {
+    /// All of them.
+    pub made: u64,
+    /// Those that were answered with 304.
+    pub unchanged: u64,
+}
+
 /// What was used in the running windows.
 #[derive(Debug, Default)]
 pub(crate) struct Windows {
@@ -73,6 +82,7 @@ pub(crate) struct Windows {
     requests: u32,
     minute_ms: u64,
     points: u32,
+    calls: Calls,
 }
 
 impl Windows {
@@ -110,6 +120,7 @@ impl Hub {
             return Err(self.secondary_refusal(now_ms));
         }
         self.windows.requests += 1;
+        self.windows.calls.made += 1;
         self.windows.points += points;
         if self.strikes(now_ms, self.faults.rest_5xx_permille, seen::REST_5XX) {
             return Err(RestError::new(502, "Server Error"));
@@ -121,6 +132,12 @@ impl Hub {
     /// API", conditional requests).
     pub fn not_modified(&mut self) {
         self.windows.requests = self.windows.requests.saturating_sub(1);
+        self.windows.calls.unchanged += 1;
+    }
+
+    /// Calls since the world began.
+    pub fn calls(&self) -> Calls {
+        self.windows.calls
     }
 
     fn primary_refusal(&mut self, now_ms: u64) -> RestError {

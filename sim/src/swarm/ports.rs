@@ -1,13 +1,18 @@
 //! The controller's ports over a simulated world: delays, failures, lost answers, and death at any call.
 
-use std::{collections::BTreeMap, future::Future, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    future::Future,
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use async_trait::async_trait;
 use controller::{
     mem::MemStore,
     ports::{
-        About, ClaimEnv, Clock, Compute, ErrorKind, FailedDelivery, GitHub, JitConfig, JitRequest, Notifier, PortError,
-        PortResult, Scan, Secret, Store,
+        About, ClaimEnv, Clock, Compute, ErrorKind, FailedDelivery, GitHub, JitConfig, JitRequest, Look, Notifier,
+        PortError, PortResult, Scan, Secret, Store,
     },
 };
 use fleet::{
@@ -16,11 +21,13 @@ use fleet::{
     effect::{LaunchSpec, Notice, NoticeKind, Pending},
     event::{Event, Registration, Task},
     ids::{EffectId, JobId, RegistrationId, Repo, Scope, TaskId},
+    rota::{Cost, How},
     view::{Decision, Keys, Record, View},
 };
 
 use super::{machine, process::Life, world::World};
 use crate::hub::{
+    delivery::Shown,
     limits::RestError,
     model::{DEFAULT_GROUP, NewRunner},
     rest::RunnerView,
@@ -89,12 +96,15 @@ impl Line {
     }
 }
 
-/// GitHub of a world.
-pub(crate) struct SimGitHub(Line);
+/// Runs that a glance shows.
+const GLANCE_RUNS: usize = 30;
+
+/// GitHub of a world, and what it last answered to a question that is asked again with an ETag.
+pub(crate) struct SimGitHub(Line, Mutex<BTreeMap<(&'static str, Repo), u64>>);
 
 impl SimGitHub {
     pub(crate) fn new(world: &Arc<World>, life: &Arc<Life>) -> Self {
-        Self(Line { world: world.clone(), life: life.clone() })
+        Self(Line { world: world.clone(), life: life.clone() }, Mutex::default())
     }
 
     async fn rest<T: Send>(
@@ -106,11 +116,36 @@ impl SimGitHub {
         self.0
             .call(what, 300, || {
                 let now_ms = world.now_ms();
-                let result = work(&mut world.lock().hub, now_ms);
+                let mut state = world.lock();
+                *state.asked.entry(what).or_default() += 1;
+                let result = work(&mut state.hub, now_ms);
+                drop(state);
                 world.changed.notify_one();
                 result.map_err(|error| port_error(what, &error, now_ms))
             })
             .await
+    }
+}
+
+impl SimGitHub {
+    /// Whether an answer is another one than the last to the same question. If not, its calls were answered with 304.
+    fn changed(&self, what: &'static str, repo: &Repo, answer: &impl std::fmt::Debug, calls: u32) -> bool {
+        let mut hasher = DefaultHasher::new();
+        format!("{answer:?}").hash(&mut hasher);
+        let mut known = self.1.lock().unwrap_or_else(PoisonError::into_inner);
+        let changed = known.insert((what, repo.clone()), hasher.finish()) != Some(hasher.finish());
+        if !changed {
+            let mut state = self.0.world.lock();
+            (0..calls).for_each(|_| state.hub.not_modified());
+        }
+        changed
+    }
+
+    /// The newest runs: whether one is open, whether they are others than the last time.
+    async fn glance(&self, repo: &Repo) -> PortResult<(bool, bool)> {
+        let runs = self.rest("glance", |hub, now_ms| hub.runs(now_ms, repo, None, 1, GLANCE_RUNS)).await?;
+        let open = runs.items.iter().any(|run| run.status != Shown::Completed);
+        Ok((open, self.changed("glance", repo, &runs, 1)))
     }
 }
 
@@ -182,6 +217,29 @@ impl GitHub for SimGitHub {
     async fn open_jobs(&self, repo: &Repo) -> PortResult<Vec<Event>> {
         let jobs = self.rest("list jobs", |hub, now_ms| hub.open_jobs(now_ms, repo)).await?;
         Ok(jobs.iter().map(|job| job.event(false)).collect())
+    }
+
+    async fn look(&self, repo: &Repo, how: How) -> PortResult<Look> {
+        let mut look = Look { jobs: None, open: true, changed: false, cost: Cost::default() };
+        if how == How::Glance {
+            let (open, changed) = self.glance(repo).await?;
+            look.cost += Cost::of_request(!changed);
+            (look.open, look.changed) = (open, changed);
+        }
+        if look.open {
+            let (jobs, requests) = self
+                .rest("list jobs", |hub, now_ms| {
+                    let before = hub.calls().made;
+                    let jobs = hub.open_jobs(now_ms, repo)?;
+                    Ok((jobs, u32::try_from(hub.calls().made - before).unwrap_or(u32::MAX)))
+                })
+                .await?;
+            let changed = self.changed("list jobs", repo, &jobs, requests);
+            look.cost += Cost { requests, charged: if changed { requests } else { 0 } };
+            look.open = !jobs.is_empty();
+            look.jobs = Some(jobs.iter().map(|job| job.event(false)).collect());
+        }
+        Ok(look)
     }
 
     async fn repositories(&self, _owner: &str) -> PortResult<Vec<Repo>> {

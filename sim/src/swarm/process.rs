@@ -25,6 +25,7 @@ use fleet::{
     ids::JobId,
     policy::Policy,
     reconcile::{Findings, Sight},
+    rota::Pace,
     view::{Decision, View},
     wire::{ClaimAnswer, ClaimRequest, ReportAnswer, ReportRequest},
 };
@@ -59,6 +60,8 @@ pub(crate) struct Fleet {
     turn: AtomicUsize,
     decider: Mutex<Option<Arc<dyn Decider>>>,
     lengths: Mutex<BTreeMap<JobId, u64>>,
+    /// How controllers look for jobs.
+    pub(crate) pace: Mutex<Pace>,
 }
 
 /// One process of a controller.
@@ -276,7 +279,8 @@ fn boot(world: &Arc<World>, slot: usize, generation: u64) -> Arc<Process> {
         clock: Arc::new(SimClock::new(world, skew_ms)),
     };
     let policy = world.lock().policy.clone();
-    let settings = Settings { heartbeat_ms: 15_000, discover: false, ..Settings::default() };
+    let pace = *world.fleet.pace.lock().unwrap_or_else(PoisonError::into_inner);
+    let settings = Settings { heartbeat_ms: 15_000, discover: false, pace, ..Settings::default() };
     let keys = ClaimKeys::new(&policy.stage, vec![Secret::new(CLAIM_KEY)]);
     let owner = format!("controller-{slot}-{generation}");
     let decider = world.fleet.decider.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -295,6 +299,9 @@ fn boot(world: &Arc<World>, slot: usize, generation: u64) -> Arc<Process> {
 fn run(world: &Arc<World>, process: &Arc<Process>) {
     process.spawn(process.controller.clone().run_executor());
     process.spawn(process.controller.clone().run_sweeper(SWEEP_EVERY));
+    if world.lock().profile.polls {
+        process.spawn(process.controller.clone().run_poller());
+    }
     let letters = Letters {
         controller: process.controller.clone(),
         inbox: world.fleet.store.clone(),

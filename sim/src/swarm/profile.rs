@@ -59,6 +59,8 @@ pub struct Profile {
     pub echo: u32,
     /// A stale or forged word is said now and then: one that must change nothing.
     pub noise: bool,
+    /// Controllers look for jobs all the time, not only in their sweeps.
+    pub polls: bool,
     /// The runner group does not let the repositories have its runners.
     pub group_refuses: bool,
     /// A job outlives the maximum lifetime of its runner.
@@ -97,6 +99,7 @@ impl Profile {
             endless_job: false,
             echo: 0,
             noise: false,
+            polls: false,
             group_refuses: false,
         }
     }
@@ -106,7 +109,7 @@ impl Profile {
         let calm = Self::calm();
         match rng.u32(0..20) {
             0 => calm,
-            1 => Self { name: "all webhooks lost", all_lost: true, controllers: 2, ..calm },
+            1 => Self { name: "all webhooks lost", all_lost: true, controllers: 2, polls: rng.bool(), ..calm },
             2 => Self { name: "store emptied", store_lost: true, github: 1, ..Self::mixture(rng) },
             3 => Self { name: "crashes", crash: 8, controllers: 2, answer_lost: 20, ..calm },
             4 => Self { name: "everything twice", twice: true, controllers: 2, ..calm },
@@ -150,6 +153,7 @@ impl Profile {
         profile.direct = rng.bool();
         profile.twice = rng.u32(0..10) == 0;
         profile.noise = rng.u32(0..4) == 0;
+        profile.polls = rng.bool();
         profile
     }
 
@@ -162,6 +166,7 @@ impl Profile {
             controllers: self.controllers,
             direct: self.direct,
             all_lost: self.all_lost,
+            polls: self.polls,
             ..Self::calm()
         }
     }

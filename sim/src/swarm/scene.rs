@@ -16,6 +16,7 @@ use fleet::{
     ids::{JobId, Repo, RunnerName, TaskId},
     job::Job,
     policy::Policy,
+    rota::Outlook,
     runner::{Runner, RunnerInput},
 };
 use tokio::task::JoinSet;
@@ -23,6 +24,7 @@ use tokio::task::JoinSet;
 use super::{check, profile::Profile, world::World};
 use crate::hub::{
     Hub,
+    limits::Calls,
     model::{NewJob, Status},
 };
 
@@ -305,6 +307,21 @@ impl Scene {
     /// How often a fault of the engine, the agents or the controllers has occurred.
     pub fn faults(&self, name: &str) -> u64 {
         self.world.lock().faults.get(name).copied().unwrap_or(0)
+    }
+
+    /// What a controller promises about its looks for jobs.
+    pub fn outlook(&self) -> Outlook {
+        self.world.fleet.any().map(|process| process.controller.outlook()).unwrap_or_default()
+    }
+
+    /// Calls of GitHub so far, by what they ask.
+    pub fn asked(&self, what: &str) -> u64 {
+        self.world.lock().asked.get(what).copied().unwrap_or(0)
+    }
+
+    /// Calls of GitHub so far, as GitHub counts them.
+    pub fn calls(&self) -> Calls {
+        self.world.lock().hub.calls()
     }
 
     /// Machines that live.

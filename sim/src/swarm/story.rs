@@ -24,6 +24,7 @@ use fleet::{
     ids::Repo,
     labels::LabelSet,
     policy::{Owner, Policy},
+    rota::Pace,
 };
 use tokio::runtime::Runtime;
 use tracing::level_filters::LevelFilter;
@@ -53,6 +54,8 @@ pub struct Story {
     faults: HubFaults,
     crash_at_call: Option<u64>,
     core: Option<Arc<dyn Decider>>,
+    repos: usize,
+    pace: Pace,
     told: BTreeSet<NoticeKind>,
     maybe_told: BTreeSet<NoticeKind>,
     errors: bool,
@@ -71,6 +74,8 @@ pub struct Told {
     pub peak: usize,
     /// Port calls made.
     pub calls: u64,
+    /// Calls of GitHub by what they ask.
+    pub asked: BTreeMap<&'static str, u64>,
     /// All that happened, one line each.
     pub trace: Vec<String>,
     /// What the controllers logged.
@@ -98,6 +103,8 @@ impl Story {
             faults: HubFaults::default(),
             crash_at_call: None,
             core: None,
+            repos: 0,
+            pace: Pace::default(),
             told: BTreeSet::new(),
             maybe_told: BTreeSet::new(),
             errors: false,
@@ -146,6 +153,31 @@ impl Story {
     #[must_use]
     pub fn core(self, core: Arc<dyn Decider>) -> Self {
         Self { core: Some(core), ..self }
+    }
+
+    /// No webhook ever arrives: controllers look for jobs themselves.
+    #[must_use]
+    pub fn polling(self) -> Self {
+        let lost = |profile: &mut Profile| (profile.polls, profile.all_lost) = (true, true);
+        self.profile(lost).faults(|faults| faults.all_lost = true)
+    }
+
+    /// How controllers look for jobs.
+    #[must_use]
+    pub fn pace(self, pace: Pace) -> Self {
+        Self { pace, ..self }
+    }
+
+    /// So many more repositories of `acme`: `acme/r0`, `acme/r1` and so on.
+    #[must_use]
+    pub fn more_repositories(self, count: usize) -> Self {
+        let more = (0..count).filter_map(|i| Repo::parse(&format!("acme/r{i}")));
+        let told = Self { repos: count, ..self };
+        told.policy(|policy| {
+            if let Some(repos) = policy.owners.get_mut("acme").and_then(|owner| owner.repositories.as_mut()) {
+                repos.extend(more);
+            }
+        })
     }
 
     /// A person must be told this, and of nothing that is not named.
@@ -203,11 +235,15 @@ impl Story {
         for repo in ["acme/web", "acme/api", "globex/one", "globex/two"].into_iter().filter_map(Repo::parse) {
             hub.add_repo(&repo, false);
         }
+        for repo in (0..self.repos).filter_map(|i| Repo::parse(&format!("acme/r{i}"))) {
+            hub.add_repo(&repo, false);
+        }
         hub.times.webhook_max_ms = 500;
         hub.faults = self.faults;
         let _within = runtime.enter();
         let world = World::new(hub, self.policy.clone(), self.profile.clone(), rng, true);
         world.lock().crash_at_call = self.crash_at_call;
+        *world.fleet.pace.lock().unwrap_or_else(PoisonError::into_inner) = self.pace;
         if let Some(core) = &self.core {
             world.fleet.set_decider(core.clone());
         }
@@ -297,7 +333,8 @@ fn told(world: &World, log: String) -> Told {
         *faults.entry(name).or_default() += count;
     }
     let (started, peak) = (state.cloud.started, state.cloud.peak);
-    Told { notices: state.told.clone(), faults, started, peak, calls: state.calls, trace, log }
+    let (notices, asked) = (state.told.clone(), state.asked.clone());
+    Told { notices, faults, started, peak, calls: state.calls, asked, trace, log }
 }
 
 fn report(broken: &[String], told: &Told) -> String {

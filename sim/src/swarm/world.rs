@@ -71,6 +71,8 @@ pub(crate) struct State {
     /// Port calls so far, and the one at which the controller dies.
     pub(crate) calls: u64,
     pub(crate) crash_at_call: Option<u64>,
+    /// Calls of GitHub by what they ask.
+    pub(crate) asked: BTreeMap<&'static str, u64>,
     trace: Option<Vec<String>>,
 }
 
@@ -93,6 +95,7 @@ impl World {
             failing: BTreeSet::new(),
             calls: 0,
             crash_at_call: None,
+            asked: BTreeMap::new(),
             trace: trace.then(Vec::new),
         };
         Arc::new(Self {

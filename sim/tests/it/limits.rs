@@ -56,9 +56,12 @@ fn the_repository_with_fewer_runners_is_next() {
         many.iter().for_each(|job| world.lasts(*job, 5 * MINUTE));
         world.until("six run", |world| world.machines() == 6).await;
         let few = world.push("acme/api", LINUX);
-        world.until_running(few).await;
-        let waits = |job: &&JobId| world.runner_of(**job).is_none();
-        assert!(many.iter().filter(waits).count() >= 3, "a busy repository went before one that had nothing");
+        let of = |world: &Scene, repo: &str| {
+            world.runners().iter().filter(|runner| runner.scope.to_string() == repo).count()
+        };
+        world.until("it is its turn", |world| of(world, "acme/api") == 1).await;
+        assert_eq!(of(&world, "acme/web"), 6, "a busy repository went before one that had nothing");
+        world.until_done(few).await;
     });
 }
 

@@ -18,6 +18,7 @@ mod limits;
 mod many_hands;
 mod not_ours;
 mod operator;
+mod polling;
 mod rest;
 mod stolen;
 mod store_fails;
