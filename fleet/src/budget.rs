@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+/// Nobody is told to come back later than this: some who were given a time do not come, and theirs would be waited for.
+const PROMISE_MAX_MS: u64 = 60_000;
+
 /// A bucket of points that refills steadily and can be closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bucket {
@@ -15,6 +18,9 @@ pub struct Bucket {
     pub at_ms: u64,
     /// Closed until this time, milliseconds.
     pub blocked_until_ms: u64,
+    /// What comes back until then was promised to those who were refused, milliseconds.
+    #[serde(default)]
+    pub promised_ms: u64,
 }
 
 /// What a bucket answers.
@@ -29,7 +35,8 @@ pub enum Grant {
 impl Bucket {
     /// A full bucket.
     pub const fn new(capacity: u32, per_minute: u32) -> Self {
-        Self { capacity, per_minute, level_milli: capacity as u64 * 1_000, at_ms: 0, blocked_until_ms: 0 }
+        let level_milli = capacity as u64 * 1_000;
+        Self { capacity, per_minute, level_milli, at_ms: 0, blocked_until_ms: 0, promised_ms: 0 }
     }
 
     /// Takes the limits of another bucket, keeping what is in it.
@@ -39,7 +46,8 @@ impl Bucket {
         self.level_milli = self.level_milli.min(u64::from(self.capacity) * 1_000);
     }
 
-    /// Takes points out, or says when there will be enough.
+    /// Takes points out, or says when to come back. Each who is refused is given a time of its own, the later the more
+    /// wait: told the same time, all would come back at once, and all but one in vain.
     pub fn take(&mut self, points: u32, now_ms: u64) -> Grant {
         self.refill(now_ms);
         if self.blocked_until_ms > now_ms {
@@ -50,9 +58,14 @@ impl Bucket {
             self.level_milli -= wanted;
             return Grant::Granted;
         }
-        let missing = wanted - self.level_milli;
-        let wait_ms = (missing * 60).div_ceil(u64::from(self.per_minute.max(1)));
-        Grant::Until(now_ms + wait_ms.max(1))
+        let enough_ms = now_ms + self.refill_ms(wanted - self.level_milli);
+        let turn_ms = self.promised_ms + self.refill_ms(wanted);
+        self.promised_ms = enough_ms.max(turn_ms).clamp(now_ms + 1, now_ms + PROMISE_MAX_MS);
+        Grant::Until(self.promised_ms)
+    }
+
+    fn refill_ms(&self, milli: u64) -> u64 {
+        (milli * 60).div_ceil(u64::from(self.per_minute.max(1)))
     }
 
     /// Closes it until the time that the other side named.
@@ -81,7 +94,25 @@ mod tests {
         assert_eq!(bucket.take(10, 1_000), Grant::Granted);
         assert_eq!(bucket.take(1, 1_000), Grant::Until(2_000));
         assert_eq!(bucket.take(1, 2_000), Grant::Granted);
-        assert_eq!(bucket.take(5, 1_500), Grant::Until(6_500));
+        assert_eq!(bucket.take(5, 2_500), Grant::Until(7_000));
+    }
+
+    #[test]
+    fn many_who_wait_come_back_one_after_the_other() {
+        let mut bucket = Bucket::new(900, 900);
+        // Who is to come when; each asks for five points, of which 180 a minute can be had.
+        let mut coming: std::collections::BTreeSet<(u64, u32)> = (0..1_000).map(|who| (1_000, who)).collect();
+        let mut asked = 0;
+        let mut end_ms = 0;
+        while let Some((now_ms, who)) = coming.pop_first() {
+            asked += 1;
+            match bucket.take(5, now_ms) {
+                Grant::Granted => end_ms = now_ms,
+                Grant::Until(until_ms) => assert!(coming.insert((until_ms, who))),
+            }
+        }
+        assert!((272_000..290_000).contains(&end_ms), "the last came at {end_ms} ms");
+        assert!(asked < 4_500, "asked {asked} times");
     }
 
     #[test]
