@@ -5,3 +5,7 @@
 
 pub mod process;
 pub mod sqlite;
+pub mod word;
+
+mod disk;
+mod names;

@@ -20,7 +20,7 @@
 //! 3. killed after the spawn, before the answer: the repeated launch finds `started` and answers with the same task.
 //!    If the agent has not come so far, a second one is spawned: both reach for `lock`, one gets it, the other exits
 //!    with 75 without doing anything;
-//! 4. killed after the end, before its report was taken: `ended` is on disk and is reported again;
+//! 4. killed after the end, before its report was stored: `ended` is on disk and is reported again;
 //! 5. asked again after the folder is gone: its name in `ended/` answers, nothing is spawned.
 //!
 //! The claim token is in the agent's environment only: never in a file, an argument or a log. This engine keeps jobs
@@ -43,16 +43,17 @@ use std::{
 
 use async_trait::async_trait;
 use controller::ports::{ClaimEnv, Compute, ErrorKind, PortError, PortResult};
-use fleet::{
-    effect::LaunchSpec,
-    event::{Event, Task},
-    ids::TaskId,
-};
+use fleet::{effect::LaunchSpec, event::Task, ids::TaskId};
 use rustix::fd::OwnedFd;
 use tokio::sync::{Notify, mpsc};
 
 use cgroup::Cgroups;
 use folder::{Folders, Prepared};
+
+use crate::{
+    names::{self, is_task_name},
+    word::Word,
+};
 
 /// An agent that was asked to end is given so long, as ECS and Docker are set to give.
 pub const STOP_GRACE: Duration = Duration::from_secs(15);
@@ -111,7 +112,7 @@ struct Inner {
     settings: ProcessSettings,
     folders: Folders,
     cgroups: Cgroups,
-    events: mpsc::Sender<Event>,
+    words: mpsc::Sender<Word>,
     tasks: Mutex<BTreeMap<TaskId, Arc<Watched>>>,
 }
 
@@ -129,14 +130,14 @@ struct Watched {
 }
 
 impl ProcessEngine {
-    /// Finds everything that an earlier life left, watches what lives, reports what has ended. Reports go to `events`.
+    /// Finds everything that an earlier life left, watches what lives, reports what has ended. Reports go to `words`.
     ///
     /// # Errors
     /// The root cannot be made or read.
-    pub async fn start(settings: ProcessSettings, events: mpsc::Sender<Event>) -> PortResult<Self> {
+    pub async fn start(settings: ProcessSettings, words: mpsc::Sender<Word>) -> PortResult<Self> {
         let root = settings.root.clone();
         let (folders, found) = blocking(move || Folders::open(&root)).await?;
-        let inner = Inner { settings, folders, cgroups: Cgroups::detect(), events, tasks: Mutex::default() };
+        let inner = Inner { settings, folders, cgroups: Cgroups::detect(), words, tasks: Mutex::default() };
         tracing::info!(limits = %inner.cgroups, "runners are processes of this machine");
         let engine = Self { inner: Arc::new(inner) };
         for id in found {
@@ -234,21 +235,21 @@ impl Watched {
 #[async_trait]
 impl Compute for ProcessEngine {
     async fn launch(&self, spec: &LaunchSpec, claim: &ClaimEnv) -> PortResult<TaskId> {
-        let id = folder::task_id(spec)?;
+        let id = names::task_id(spec)?;
         // A task of its own: a caller that gives up waiting must not stop it half way.
         let launching = tokio::spawn(self.inner.clone().launch(id, spec.clone(), claim.clone()));
         launching.await.unwrap_or_else(|error| Err(PortError::retry(format!("the launch was cut off: {error}"))))
     }
 
     async fn stop(&self, task: &TaskId, why: &str) -> PortResult<()> {
-        if !folder::is_task_name(task.as_str()) || !self.inner.folders.of(task).is_open() {
+        if !is_task_name(task.as_str()) || !self.inner.folders.of(task).is_open() {
             return Ok(());
         }
         watch::stop(self.inner.clone(), task, why).await
     }
 
     async fn read(&self, task: &TaskId) -> PortResult<Option<Task>> {
-        if !folder::is_task_name(task.as_str()) {
+        if !is_task_name(task.as_str()) {
             return Ok(None);
         }
         let dir = self.inner.folders.of(task);

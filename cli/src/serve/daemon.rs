@@ -16,7 +16,8 @@ use controller::{
     settings::Settings,
     token::ClaimKeys,
 };
-use fleet::{event::Event, rota::Pace};
+use fleet::rota::Pace;
+use local::word::Word;
 use tokio::{
     net::TcpListener,
     signal::unix::{Signal, SignalKind, signal},
@@ -100,7 +101,7 @@ fn face(plan: &Plan, parts: &Parts, controller: Arc<Controller>) -> Arc<Front> {
     Arc::new(Front::new(controller, inbox, store, plan.secrets.webhook.clone()))
 }
 
-fn begin(plan: &Plan, words: mpsc::Receiver<Event>, front: &Front, controller: Arc<Controller>) -> JoinSet<()> {
+fn begin(plan: &Plan, words: mpsc::Receiver<Word>, front: &Front, controller: Arc<Controller>) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     tasks.spawn(controller.clone().run_executor());
     let letters =

@@ -3,10 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use controller::ports::{Compute, GitHub, PortError};
-use fleet::event::Event;
 use local::{
     process::{ProcessEngine, ProcessSettings},
     sqlite::SqliteStore,
+    word::Word,
 };
 use tokio::sync::mpsc;
 
@@ -26,7 +26,7 @@ pub(crate) struct Parts {
     /// GitHub.
     pub(crate) github: Arc<dyn GitHub>,
     /// What the engine says of its machines.
-    pub(crate) words: mpsc::Receiver<Event>,
+    pub(crate) words: mpsc::Receiver<Word>,
 }
 
 impl Parts {
@@ -40,7 +40,7 @@ impl Parts {
     }
 }
 
-async fn engine(plan: &Plan, words: mpsc::Sender<Event>) -> Result<Arc<dyn Compute>, Failure> {
+async fn engine(plan: &Plan, words: mpsc::Sender<Word>) -> Result<Arc<dyn Compute>, Failure> {
     let program =
         std::env::current_exe().map_err(|error| Failure::failed(format!("cannot find this program: {error}")))?;
     let EngineSection::Process { pass_env, keep_logs, half_launch_wait_ms, .. } = &plan.file.engine;

@@ -4,23 +4,20 @@
 
 use std::{
     ffi::OsString,
-    fs::{self, DirBuilder, File, OpenOptions, TryLockError},
+    fs::{self, File, OpenOptions, TryLockError},
     io::{self, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
-    time::{Duration, SystemTime},
 };
 
-use controller::ports::{ErrorKind, PortError, PortResult};
+use controller::ports::{PortError, PortResult};
 use fleet::{effect::LaunchSpec, event::Task, ids::TaskId};
 
 use super::{program, remove};
-
-/// The name of a task that has ended is kept so long: longer than any launch is repeated.
-const KEEP_NAME: Duration = Duration::from_secs(24 * 3_600);
-
-/// Longest name of a task; file systems take 255.
-const NAME_MAX_BYTES: usize = 200;
+use crate::{
+    disk::{failed, make_dirs},
+    names::{Ended, is_task_name, task_id},
+};
 
 /// What the engine writes into `started` where no agent began.
 const FENCED: &str = "fenced";
@@ -39,7 +36,7 @@ pub(super) enum Prepared {
 #[derive(Debug, Clone)]
 pub(super) struct Folders {
     runners: PathBuf,
-    ended: PathBuf,
+    ended: Ended,
 }
 
 /// The folder of one task.
@@ -48,30 +45,14 @@ pub(super) struct Folder {
     path: PathBuf,
 }
 
-/// A launch's task.
-pub(super) fn task_id(spec: &LaunchSpec) -> PortResult<TaskId> {
-    let name = format!("{}.{}", spec.runner, spec.attempt);
-    if is_task_name(&name) {
-        return Ok(name.into());
-    }
-    Err(PortError::new(ErrorKind::Invalid, format!("`{name}` cannot be the name of a folder")))
-}
-
-/// Whether a text can be a task of ours. Keeps everybody within the root.
-pub(super) fn is_task_name(name: &str) -> bool {
-    let fine = |c: u8| c.is_ascii_alphanumeric() || b"-_.".contains(&c);
-    !name.starts_with('.') && name.len() <= NAME_MAX_BYTES && name.bytes().all(fine) && name.contains('.')
-}
-
 impl Folders {
     /// Makes the root, sweeps away what was never launched, and lists what is to be watched.
     pub(super) fn open(root: &Path) -> PortResult<(Self, Vec<TaskId>)> {
         let absolute = std::path::absolute(root).map_err(|error| failed("find", root, &error))?;
-        let folders = Self { runners: absolute.join("runners"), ended: absolute.join("ended") };
-        for dir in [&folders.runners, &folders.ended] {
-            make_dirs(dir).map_err(|error| failed("make", dir, &error))?;
-        }
-        folders.prune_names();
+        let (runners, ended) = (absolute.join("runners"), absolute.join("ended"));
+        make_dirs(&runners).map_err(|error| failed("make", &runners, &error))?;
+        let ended = Ended::open(ended.clone()).map_err(|error| failed("make", &ended, &error))?;
+        let folders = Self { runners, ended };
         let mut open = Vec::new();
         for id in folders.ids().map_err(|error| failed("read", &folders.runners, &error))? {
             let folder = folders.of(&id);
@@ -107,7 +88,7 @@ impl Folders {
     /// Makes a folder ready for its agent, or says that there was one.
     pub(super) fn prepare(&self, id: &TaskId, spec: &LaunchSpec, program: &Path) -> PortResult<Prepared> {
         let folder = self.of(id);
-        if self.ended.join(id.as_str()).exists() || folder.path("ended").exists() || folder.path("kept").exists() {
+        if self.ended.contains(id) || folder.path("ended").exists() || folder.path("kept").exists() {
             return Ok(Prepared::Ended);
         }
         // Not by the lock: an agent that is about to take it would be turned away by a look.
@@ -126,21 +107,7 @@ impl Folders {
 
     /// Remembers that a task has ended, for launches that are asked for again.
     pub(super) fn remember(&self, id: &TaskId) -> io::Result<()> {
-        File::create(self.ended.join(id.as_str()))?;
-        self.prune_names();
-        Ok(())
-    }
-
-    fn prune_names(&self) {
-        let Ok(entries) = fs::read_dir(&self.ended) else { return };
-        let now = SystemTime::now();
-        for entry in entries.flatten() {
-            let made = entry.metadata().and_then(|data| data.modified());
-            if made.is_ok_and(|made| now.duration_since(made).is_ok_and(|age| age > KEEP_NAME)) {
-                // One that stays is tried again next time.
-                let _ = fs::remove_file(entry.path());
-            }
-        }
+        self.ended.remember(id)
     }
 }
 
@@ -280,40 +247,6 @@ impl Folder {
             // This occurs when a job made files as another user (sudo, a container). They cannot be ours to delete.
             tracing::warn!("cannot take {} away: {error}; remove it by hand", self.path.display());
             let _ = self.write("kept", "");
-        }
-    }
-}
-
-fn make_dirs(dir: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(dir)
-}
-
-/// A failure of the disk, with what to do.
-pub(super) fn failed(doing: &str, path: &Path, error: &io::Error) -> PortError {
-    let is = |kinds: &[io::ErrorKind]| kinds.contains(&error.kind());
-    let (kind, advice) = if is(&[io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded]) {
-        (ErrorKind::Capacity, ": the disk is full: free space")
-    } else if is(&[io::ErrorKind::PermissionDenied, io::ErrorKind::ReadOnlyFilesystem]) {
-        (ErrorKind::Denied, ": the user that runs this must be able to write there")
-    } else if is(&[io::ErrorKind::NotFound, io::ErrorKind::NotADirectory]) {
-        (ErrorKind::Invalid, ": check the folders in the configuration")
-    } else {
-        (ErrorKind::Retry, "")
-    };
-    PortError::new(kind, format!("cannot {doing} {}: {error}{advice}", path.display()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_stay_within_the_root() {
-        for good in ["sr-dev-0abc.1", "a_b.12"] {
-            assert!(is_task_name(good), "{good}");
-        }
-        for bad in ["", ".", "..", ".hidden.1", "a/b.1", "../x.1", "arn:aws:ecs.1", "noattempt"] {
-            assert!(!is_task_name(bad), "{bad}");
         }
     }
 }

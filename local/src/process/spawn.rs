@@ -14,8 +14,9 @@ use tokio::process::{Child, Command};
 use super::{
     ProcessSettings,
     cgroup::{self, Cgroups},
-    folder::{self, Folder},
+    folder::Folder,
 };
+use crate::{disk, names};
 
 /// Marks the processes of a task. The official runner knows the variable and passes it on until it gives its job one of
 /// its own; `HOME` and `TMPDIR` mark the rest.
@@ -49,7 +50,7 @@ pub(super) fn agent(
         cgroup::join(&group, pid);
     }
     limit(pid);
-    mark(pid, &folder::task_id(spec)?);
+    mark(pid, &names::task_id(spec)?);
     // Not waited for yet, so the number is still its own. Without a handle (an old kernel) it is found by `started`.
     Ok((child, pidfd_open(pid, PidfdFlags::empty()).ok()))
 }
@@ -58,7 +59,7 @@ fn command(settings: &ProcessSettings, dir: &Folder, spec: &LaunchSpec, claim: &
     let log_path = dir.path("agent.log");
     let log = OpenOptions::new().create(true).append(true).mode(0o600).open(&log_path);
     let log = log.and_then(|log| Ok((log.try_clone()?, log)));
-    let (out, err) = log.map_err(|error| folder::failed("write", &log_path, &error))?;
+    let (out, err) = log.map_err(|error| disk::failed("write", &log_path, &error))?;
     let mut command = Command::new(&settings.program);
     command.args(&settings.args).current_dir(dir.dir()).process_group(0).kill_on_drop(false);
     command.stdin(Stdio::null()).stdout(out).stderr(err).env_clear();
@@ -72,7 +73,7 @@ fn command(settings: &ProcessSettings, dir: &Folder, spec: &LaunchSpec, claim: &
         .env("LANG", std::env::var_os("LANG").unwrap_or_else(|| LANG_DEFAULT.into()))
         .env("HOME", dir.path("home"))
         .env("TMPDIR", dir.path("tmp"))
-        .env(TRACKING, folder::task_id(spec)?.as_str())
+        .env(TRACKING, names::task_id(spec)?.as_str())
         .env(env::URL, &claim.url)
         .env(env::RUNNER, spec.runner.as_str())
         .env(env::ATTEMPT, spec.attempt.to_string())

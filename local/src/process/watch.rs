@@ -12,11 +12,8 @@ use rustix::{
 };
 use tokio::{process::Child, sync::oneshot, time::Instant};
 
-use super::{
-    Inner, Watched, blocking, cgroup,
-    folder::{self, Folder},
-    tree,
-};
+use super::{Inner, Watched, blocking, cgroup, folder::Folder, tree};
+use crate::{disk, word};
 
 /// The agent's word for "another has, or had, this folder".
 const ALREADY_STARTED: i32 = 75;
@@ -142,7 +139,7 @@ async fn report(inner: &Arc<Inner>, id: &TaskId, why: String) {
         Ok(Some(task)) => {
             let event =
                 Event::Runner { runner: task.runner, input: RunnerInput::TaskGone { why: why.as_str().into() } };
-            if inner.events.send(event).await.is_err() {
+            if !word::say(&inner.words, event).await {
                 // This occurs when the daemon is ending. The next life reports it.
                 return;
             }
@@ -154,7 +151,7 @@ async fn report(inner: &Arc<Inner>, id: &TaskId, why: String) {
     let (inner, id) = (inner.clone(), id.clone());
     let cleared = blocking(move || {
         // The name first: between the two a repeated launch must not find a free place.
-        inner.folders.remember(&id).map_err(|error| folder::failed("note the end in", dir.dir(), &error))?;
+        inner.folders.remember(&id).map_err(|error| disk::failed("note the end in", dir.dir(), &error))?;
         cgroup::remove(&dir);
         dir.clear(inner.settings.keep);
         inner.forget(&id);
@@ -174,7 +171,7 @@ pub(super) async fn stop(inner: Arc<Inner>, id: &TaskId, why: &str) -> PortResul
         let _gate = watched.gate.lock().await;
         if agent_of(&watched, &dir).is_none() && !dir.path("started").exists() {
             // Launched by a life that ended before the spawn: there is nobody to ask, and nobody may begin any more.
-            let fenced = dir.fence().map_err(|error| folder::failed("close", dir.dir(), &error))?;
+            let fenced = dir.fence().map_err(|error| disk::failed("close", dir.dir(), &error))?;
             watched.changed.notify_one();
             if fenced {
                 return Ok(());

@@ -13,7 +13,10 @@ use controller::{
     ports::{ClaimEnv, Compute, PortResult, Secret},
 };
 use fleet::{effect::LaunchSpec, event::Event, ids::TaskId, runner::RunnerInput};
-use local::process::{ProcessEngine, ProcessSettings};
+use local::{
+    process::{ProcessEngine, ProcessSettings},
+    word::Word,
+};
 use tokio::sync::{Mutex, mpsc};
 
 pub(crate) const TOKEN: &str = "a-claim-token-that-nobody-else-may-see";
@@ -22,7 +25,7 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 pub(crate) struct World {
     pub(crate) dir: Arc<tempfile::TempDir>,
     pub(crate) engine: ProcessEngine,
-    events: Mutex<mpsc::Receiver<Event>>,
+    words: Mutex<mpsc::Receiver<Word>>,
 }
 
 /// Settings for agents in `dir`.
@@ -54,9 +57,9 @@ impl World {
     pub(crate) async fn of(dir: Arc<tempfile::TempDir>, change: impl FnOnce(&mut ProcessSettings)) -> Self {
         let mut settings = settings(dir.path());
         change(&mut settings);
-        let (sender, events) = mpsc::channel(16);
+        let (sender, words) = mpsc::channel(16);
         let engine = ProcessEngine::start(settings, sender).await.unwrap();
-        Self { dir, engine, events: Mutex::new(events) }
+        Self { dir, engine, words: Mutex::new(words) }
     }
 
     pub(crate) fn seen(&self, file: &str) -> PathBuf {
@@ -128,6 +131,9 @@ impl Bench for World {
     }
 
     async fn event(&self, at_most: Duration) -> Option<Event> {
-        tokio::time::timeout(at_most, self.events.lock().await.recv()).await.ok().flatten()
+        let word = tokio::time::timeout(at_most, self.words.lock().await.recv()).await.ok().flatten()?;
+        let event = word.event().clone();
+        word.kept();
+        Some(event)
     }
 }
