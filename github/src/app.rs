@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use controller::ports::{Clock, ErrorKind, PortError, PortResult, Secret};
 
 pub use self::key::{AppKey, KeyError};
-use self::slots::{Minted, Slot, Slots};
+use self::slots::{Minted, Slots};
 use crate::{
     contract::{self, Call},
     fields::{FieldError, Fields},
@@ -73,24 +73,23 @@ impl AppTokens {
     }
 
     /// A token of this owner's other than `refused`.
-    async fn obtain(&self, owner: &str, refused: Option<&Secret>) -> PortResult<Secret> {
+    async fn obtain(&self, owner: &str, refused: Option<&Secret>) -> PortResult<Minted> {
         let slot = self.slots.of(owner);
-        let turn = slot.turn().await;
-        let now_ms = self.wire.now_ms();
-        if let Some(token) = turn.good(now_ms).filter(|token| Some(*token) != refused) {
-            return Ok(token.clone());
+        let mut turn = slot.turn().await;
+        if let Some(minted) = turn.good(self.wire.now_ms(), refused) {
+            return Ok(minted);
         }
         // Who waited while somebody else tried gets what that came to.
         turn.shared_failure()?;
-        let minted = self.mint(owner, &slot, turn.installation()).await;
+        let minted = self.mint(owner, turn.installation()).await;
         turn.ended(minted)
     }
 
     /// Makes a token. The installation is looked up once; if it is gone, as after an uninstall and a new install, again.
-    async fn mint(&self, owner: &str, slot: &Slot, known: Option<Arc<Installation>>) -> PortResult<Minted> {
+    async fn mint(&self, owner: &str, known: Option<Arc<Installation>>) -> PortResult<Minted> {
         if let Some(installation) = known {
             match self.mint_for(owner, installation).await {
-                Err(error) if error.kind == ErrorKind::NotFound => slot.forget_installation(),
+                Err(error) if error.kind == ErrorKind::NotFound => {}
                 result => return result,
             }
         }
@@ -152,11 +151,11 @@ impl AppTokens {
 #[async_trait]
 impl TokenSource for AppTokens {
     async fn token(&self, owner: &str) -> PortResult<Secret> {
-        self.obtain(owner, None).await
+        Ok(self.obtain(owner, None).await?.token)
     }
 
     async fn renew(&self, owner: &str, refused: &Secret) -> PortResult<Option<Secret>> {
-        let token = self.obtain(owner, Some(refused)).await?;
+        let token = self.obtain(owner, Some(refused)).await?.token;
         Ok(Some(token).filter(|token| token != refused))
     }
 
@@ -165,8 +164,7 @@ impl TokenSource for AppTokens {
     }
 
     async fn installation(&self, owner: &str) -> PortResult<Option<Arc<Installation>>> {
-        self.obtain(owner, None).await?;
-        Ok(self.slots.of(owner).known_installation())
+        Ok(Some(self.obtain(owner, None).await?.installation))
     }
 }
 

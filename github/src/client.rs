@@ -3,8 +3,11 @@
 //! It asks and reads; whether and when to ask again is the caller's to decide, who has the budget. No token and no JIT
 //! config is ever in an error, a log or a `Debug`.
 
+mod app_deliveries;
+mod check;
 mod deliveries;
 mod etags;
+mod groups;
 mod jobs;
 mod known;
 mod pages;
@@ -20,8 +23,10 @@ use fleet::{
     event::{Event, Registration},
     ids::{JobId, RegistrationId, Repo, Scope},
 };
+use tokio::sync::OnceCell;
 
-use self::{etags::Etags, known::Known, transport::Transport};
+use self::{app_deliveries::Recent, etags::Etags, known::Known, transport::Transport};
+pub use self::{check::Checked, groups::RunnerGroup, runners::RunnerToken};
 use crate::{
     settings::{self, GITHUB_COM, Settings},
     token::TokenSource,
@@ -37,6 +42,12 @@ pub struct Client {
     groups: Known<(Scope, String)>,
     /// Our webhooks.
     hooks: Known<Scope>,
+    /// Whether the App's webhook is ours.
+    app_hook: OnceCell<bool>,
+    /// The App's deliveries as they were listed last.
+    recent: Mutex<Option<Recent>>,
+    /// Repositories' numbers.
+    repositories: Known<Repo>,
 }
 
 impl Client {
@@ -50,7 +61,15 @@ impl Client {
         let releases = elsewhere.then(|| Wire::new(releases_url, &settings, clock.clone())).transpose()?;
         let github = Wire::new(&settings.base_url, &settings, clock)?;
         let transport = Transport { github, releases, tokens, etags: Mutex::new(Etags::default()) };
-        Ok(Self { settings, transport, groups: Known::new(), hooks: Known::new() })
+        Ok(Self {
+            settings,
+            transport,
+            groups: Known::new(),
+            hooks: Known::new(),
+            app_hook: OnceCell::new(),
+            recent: Mutex::new(None),
+            repositories: Known::new(),
+        })
     }
 }
 

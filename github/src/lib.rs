@@ -8,6 +8,7 @@ pub mod client;
 pub mod contract;
 mod fields;
 mod job;
+pub mod manifest;
 pub mod release;
 mod settings;
 mod time;
@@ -17,7 +18,7 @@ pub mod webhook;
 mod wire;
 
 pub use app::{App, AppKey, AppTokens};
-pub use client::Client;
+pub use client::{Checked, Client, RunnerGroup, RunnerToken};
 pub use fields::FieldError;
 pub use settings::{GITHUB_COM, Settings, TIMEOUT_MS};
 pub use token::{StaticToken, TokenSource};

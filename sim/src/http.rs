@@ -12,7 +12,9 @@
 //! | [`flows`] | workflows: which job is next |
 //! | `ask` | one request: parameters, lock, rate-limit headers, ETag, GitHub's error shape |
 //! | `gate` | authorization and distance, before anything else |
-//! | `runners`, `jobs`, `hooks`, `owners`, `pages` | the REST operations by subject |
+//! | `runners`, `jobs`, `hooks`, `owners`, `apps`, `pages` | the REST operations by subject |
+//! | `words` | whether an App's own word (JWT) is good |
+//! | `setup` | registering an App from a manifest |
 //! | `broker`, `jit` | the runner's side |
 //! | `webhooks`, `post` | sending deliveries when the hub says so |
 
@@ -20,6 +22,7 @@ pub mod flows;
 pub mod handle;
 pub mod world;
 
+mod apps;
 mod ask;
 mod broker;
 mod gate;
@@ -30,7 +33,9 @@ mod owners;
 mod pages;
 mod post;
 mod runners;
+mod setup;
 mod webhooks;
+mod words;
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -148,13 +153,16 @@ pub async fn serve_beside(mut hub: Hub, options: Options, beside: impl FnOnce(Ha
 }
 
 fn routes() -> Router<Arc<Shared>> {
-    let repo = runners::routes().merge(jobs::routes()).merge(hooks::routes()).merge(owners::of_repo());
-    let org = runners::routes().merge(hooks::routes()).merge(owners::of_org());
+    let repo = runners::routes().merge(jobs::routes()).merge(hooks::routes());
+    let repo = repo.merge(owners::of_repo()).merge(apps::of_repo());
+    let org = runners::routes().merge(hooks::routes()).merge(owners::of_org()).merge(apps::of_org());
     Router::new()
         .nest("/repos/{owner}/{repo}", repo)
         .nest("/orgs/{org}", org)
-        .nest("/app", hooks::of_app().merge(owners::of_app()))
+        .nest("/app", hooks::of_app().merge(apps::of_app()))
         .merge(owners::accounts())
+        .merge(apps::accounts())
+        .merge(setup::routes())
         .merge(pages::routes())
         .merge(broker::routes())
         .fallback(ask::no_such_route)

@@ -55,12 +55,13 @@ pub(super) struct Slot {
     /// Attempts that have ended.
     attempts: AtomicU64,
     queue: Queue<State>,
-    installation: Mutex<Option<Arc<Installation>>>,
 }
 
 #[derive(Default)]
 struct State {
     minted: Option<Minted>,
+    /// Known until an attempt fails: it may be another one then.
+    installation: Option<Arc<Installation>>,
     /// What the last attempt came to, if it failed.
     failed: Option<PortError>,
 }
@@ -71,18 +72,6 @@ impl Slot {
         let seen = self.attempts.load(Ordering::Acquire);
         let state = self.queue.lock().await;
         Turn { slot: self, waited: self.attempts.load(Ordering::Acquire) != seen, state }
-    }
-
-    pub(super) fn known_installation(&self) -> Option<Arc<Installation>> {
-        self.installation.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn know(&self, installation: Option<Arc<Installation>>) {
-        *self.installation.lock().unwrap_or_else(PoisonError::into_inner) = installation;
-    }
-
-    pub(super) fn forget_installation(&self) {
-        self.know(None);
     }
 }
 
@@ -95,10 +84,14 @@ pub(super) struct Turn<'a> {
 }
 
 impl Turn<'_> {
-    /// The token, if it is good for a while.
-    pub(super) fn good(&self, now_ms: u64) -> Option<&Secret> {
-        let minted = self.state.minted.as_ref()?;
-        (now_ms.saturating_add(SPARE_MS) < minted.expires_ms).then_some(&minted.token)
+    /// What was made, if it is good for a while. What GitHub refused is good for nobody.
+    pub(super) fn good(&mut self, now_ms: u64, refused: Option<&Secret>) -> Option<Minted> {
+        let good = |minted: &Minted| {
+            now_ms.saturating_add(SPARE_MS) < minted.expires_ms
+                && refused.is_none_or(|refused| *refused != minted.token)
+        };
+        self.state.minted = self.state.minted.take().filter(good);
+        self.state.minted.clone()
     }
 
     /// The failure of the attempt that this one waited for.
@@ -110,17 +103,15 @@ impl Turn<'_> {
     }
 
     pub(super) fn installation(&self) -> Option<Arc<Installation>> {
-        self.slot.known_installation()
+        self.state.installation.clone()
     }
 
     /// Keeps what an attempt came to: a token for later, a failure only for those who wait now.
-    pub(super) fn ended(mut self, result: PortResult<Minted>) -> PortResult<Secret> {
+    pub(super) fn ended(mut self, result: PortResult<Minted>) -> PortResult<Minted> {
         self.slot.attempts.fetch_add(1, Ordering::Release);
         self.state.failed = result.as_ref().err().cloned();
-        let minted = result?;
-        self.slot.know(Some(minted.installation.clone()));
-        let token = minted.token.clone();
-        self.state.minted = Some(minted);
-        Ok(token)
+        self.state.minted = result.as_ref().ok().cloned();
+        self.state.installation = result.as_ref().ok().map(|minted| minted.installation.clone());
+        result
     }
 }

@@ -28,12 +28,23 @@ const STATUS_TRY_AGAIN: u64 = 500;
 
 /// A delivery, or one of the attempts at it.
 #[derive(Debug, Clone)]
-struct Delivery {
+pub(super) struct Delivery {
     id: u64,
     guid: String,
-    at_ms: u64,
+    pub(super) at_ms: u64,
     status_code: u64,
     job: bool,
+    /// The App's installation, and the repository, that it is about.
+    pub(super) installation: Option<u64>,
+    pub(super) repository: Option<u64>,
+}
+
+/// Whose webhook ours is.
+enum Hook {
+    /// The App's.
+    App,
+    /// The scope's own, with its id.
+    Own(u64),
 }
 
 impl Delivery {
@@ -50,7 +61,9 @@ impl Delivery {
 impl Client {
     /// The deliveries since a time that failed and have not succeeded since, oldest first.
     pub(super) async fn list_failed(&self, scope: &Scope, since_ms: u64) -> PortResult<Vec<FailedDelivery>> {
-        let hook = self.hook_id(scope).await?;
+        let Hook::Own(hook) = self.hook(scope).await? else {
+            return Ok(unanswered(self.app_deliveries(scope, since_ms).await?));
+        };
         let ask = Ask::scope(contract::LIST_DELIVERIES.of(scope), scope).at("hook_id", hook);
         let listed = self.deliveries(&ask, since_ms).await;
         self.forget_hook_if_gone(scope, &listed);
@@ -59,7 +72,7 @@ impl Client {
 
     /// Delivers one again.
     pub(super) async fn deliver_again(&self, scope: &Scope, id: u64) -> PortResult<()> {
-        let hook = self.hook_id(scope).await?;
+        let Hook::Own(hook) = self.hook(scope).await? else { return self.deliver_app_again(id).await };
         let ask = Ask::scope(contract::REDELIVER.of(scope), scope).at("hook_id", hook).at("delivery_id", id);
         let done = self.transport.send(&ask).await.map(drop);
         self.forget_hook_if_gone(scope, &done);
@@ -67,7 +80,7 @@ impl Client {
     }
 
     /// Newest first, so that the first one before `since_ms` ends the reading.
-    async fn deliveries(&self, ask: &Ask<'_>, since_ms: u64) -> PortResult<Vec<Delivery>> {
+    pub(super) async fn deliveries(&self, ask: &Ask<'_>, since_ms: u64) -> PortResult<Vec<Delivery>> {
         let mut all = Vec::new();
         let mut page = ask.clone().with("per_page", PAGE_ITEMS);
         for _ in 0..DELIVERY_PAGES_MAX {
@@ -85,8 +98,19 @@ impl Client {
         Ok(all)
     }
 
+    /// An id that was given, else the App's if that is ours, else the scope's that points at us.
+    async fn hook(&self, scope: &Scope) -> PortResult<Hook> {
+        if let Some(id) = self.settings.hook_ids.get(scope).copied() {
+            return Ok(Hook::Own(id));
+        }
+        if self.app_hook_is_ours().await? {
+            return Ok(Hook::App);
+        }
+        self.hook_id(scope).await.map(Hook::Own)
+    }
+
     async fn hook_id(&self, scope: &Scope) -> PortResult<u64> {
-        if let Some(id) = self.settings.hook_ids.get(scope).copied().or_else(|| self.hooks.get(scope)) {
+        if let Some(id) = self.hooks.get(scope) {
             return Ok(id);
         }
         let none = |message: String| Err(PortError::new(ErrorKind::NotFound, message));
@@ -133,6 +157,8 @@ fn delivery(row: &Fields<'_>) -> Result<Delivery, FieldError> {
         at_ms,
         status_code: row.optional_number("status_code")?.unwrap_or(0),
         job: row.optional_text("event")?.is_none_or(|event| event == JOB_EVENT),
+        installation: row.optional_number("installation_id")?,
+        repository: row.optional_number("repository_id")?,
     })
 }
 
@@ -143,7 +169,7 @@ fn hook(row: &Fields<'_>) -> Result<(u64, Option<String>), FieldError> {
 }
 
 /// Whether two addresses are the same but for case and a slash at the end.
-fn same(one: &str, other: &str) -> bool {
+pub(super) fn same(one: &str, other: &str) -> bool {
     one.trim_end_matches('/').eq_ignore_ascii_case(other.trim_end_matches('/'))
 }
 
@@ -161,7 +187,7 @@ mod tests {
     use super::*;
 
     fn delivery(id: u64, guid: &str, at_ms: u64, status_code: u64) -> Delivery {
-        Delivery { id, guid: guid.into(), at_ms, status_code, job: true }
+        Delivery { id, guid: guid.into(), at_ms, status_code, job: true, installation: None, repository: None }
     }
 
     #[test]

@@ -77,15 +77,21 @@ impl Client {
         self.transport.send(&ask).await.map(drop)
     }
 
-    /// The repositories of an owner: an organisation, the token's own account, or (only public ones) another account.
+    /// The repositories of an owner: those that an App was given, or an organisation's, the token's own account's, or
+    /// (only public ones) another account's.
     pub(super) async fn list_repositories(&self, owner: &str) -> PortResult<Vec<Repo>> {
+        if self.transport.tokens.installation(owner).await?.is_some() {
+            let ask = Ask::of(&contract::LIST_INSTALLATION_REPOS, owner);
+            let listing = self.transport.list(&ask, Some("repositories"), REPO_PAGES_MAX, live_repository).await?;
+            return Ok(listing.read_so_far(&ask).into_iter().flatten().collect());
+        }
         let org = Ask::of(&contract::LIST_ORG_REPOS, owner).at("org", owner).with("type", "all");
         if let Some(all) = found(self.repositories_of(&org).await)? {
             return Ok(all);
         }
         let own = Ask::of(&contract::LIST_OWN_REPOS, owner).with("affiliation", "owner");
         let own = self.repositories_of(&own).await;
-        // An App's token has no account of its own: 403.
+        // A token that is no person's, as that of a workflow, has no account of its own: 403.
         let own = if own.as_ref().is_err_and(|error| error.kind == ErrorKind::Denied) { Ok(Vec::new()) } else { own };
         let mut all = found(own)?.unwrap_or_default();
         all.retain(|repo| repo.owner().eq_ignore_ascii_case(owner));

@@ -1,6 +1,6 @@
-//! Registrations: make, list, read, delete.
+//! Registrations: make, list, read, delete; and the tokens with which `config.sh` does that.
 
-use controller::ports::{ErrorKind, JitConfig, JitRequest, PortError, PortResult, Secret};
+use controller::ports::{ErrorKind, JitConfig, JitRequest, PortResult, Secret};
 use fleet::{
     event::Registration,
     ids::{RegistrationId, Scope},
@@ -11,20 +11,24 @@ use super::{Client, found};
 use crate::{
     contract,
     fields::{FieldError, Fields},
+    time,
     wire::{ask::Ask, refusal::unreadable},
 };
 
 /// Folder in which a runner works, relative to its own.
 const WORK_FOLDER: &str = "_work";
 
-/// Id of the default runner group; a repository has no other.
-const DEFAULT_GROUP: u64 = 1;
-
 /// 10 000 runners fit into a group (FACTS §2); an organisation may have some groups.
 const RUNNER_PAGES_MAX: u32 = 300;
 
-/// Runner groups that are looked through for a name.
-const GROUP_PAGES_MAX: u32 = 10;
+/// A token with which `config.sh` registers runners, or ends their registrations.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunnerToken {
+    /// It. Good for any number of runners of its scope.
+    pub token: Secret,
+    /// Until when, milliseconds since 1970.
+    pub expires_ms: u64,
+}
 
 impl Client {
     /// Registers a runner. Its group is looked up by name once; if GitHub does not find it any more, again next time.
@@ -40,10 +44,31 @@ impl Client {
         }));
         let answer = self.transport.send(&ask).await.inspect_err(|error| {
             if error.kind == ErrorKind::NotFound {
-                self.groups.forget(&group_key(scope, request.group.as_deref()));
+                self.forget_group(scope, request.group.as_deref());
             }
         })?;
         Fields::root(&answer.body).and_then(|body| jit_config(&body)).map_err(|why| unreadable(ask.call, why))
+    }
+
+    /// Makes a token that registers runners with a scope.
+    ///
+    /// # Errors
+    /// As GitHub answers.
+    pub async fn registration_token(&self, scope: &Scope) -> PortResult<RunnerToken> {
+        self.make_token(Ask::scope(contract::REGISTRATION_TOKEN.of(scope), scope)).await
+    }
+
+    /// Makes a token with which runners end their registrations with a scope.
+    ///
+    /// # Errors
+    /// As GitHub answers.
+    pub async fn remove_token(&self, scope: &Scope) -> PortResult<RunnerToken> {
+        self.make_token(Ask::scope(contract::REMOVE_TOKEN.of(scope), scope)).await
+    }
+
+    async fn make_token(&self, ask: Ask<'_>) -> PortResult<RunnerToken> {
+        let answer = self.transport.send(&ask).await?;
+        Fields::root(&answer.body).and_then(|body| runner_token(&body)).map_err(|why| unreadable(ask.call, why))
     }
 
     /// All registrations of a scope.
@@ -72,35 +97,16 @@ impl Client {
         let ask = Ask::scope(contract::DELETE_RUNNER.of(scope), scope).at("runner_id", id);
         found(self.transport.send(&ask).await).map(drop)
     }
-
-    async fn group_id(&self, scope: &Scope, name: Option<&str>) -> PortResult<u64> {
-        let (Scope::Org(org), Some(name)) = (scope, name) else { return Ok(DEFAULT_GROUP) };
-        let key = group_key(scope, Some(name));
-        if let Some(id) = self.groups.get(&key) {
-            return Ok(id);
-        }
-        let ask = Ask::scope(&contract::LIST_GROUPS, scope);
-        let read = |group: &Fields<'_>| Ok((group.number("id")?, group.text("name")?.to_owned()));
-        let groups = self.transport.list(&ask, Some("runner_groups"), GROUP_PAGES_MAX, read).await?;
-        let groups = groups.read_so_far(&ask);
-        let id = groups.iter().find(|(_, given)| given.eq_ignore_ascii_case(name)).map(|(id, _)| *id);
-        let id = id.ok_or_else(|| {
-            let message =
-                format!("the organisation {org} has no runner group `{name}`: create it, or name another one");
-            PortError::new(ErrorKind::NotFound, message)
-        })?;
-        self.groups.keep(key, id);
-        Ok(id)
-    }
-}
-
-fn group_key(scope: &Scope, name: Option<&str>) -> (Scope, String) {
-    (scope.clone(), name.unwrap_or_default().to_ascii_lowercase())
 }
 
 fn jit_config(body: &Fields<'_>) -> Result<JitConfig, FieldError> {
     let id = RegistrationId(body.object("runner")?.number("id")?);
     Ok(JitConfig { id, encoded: Secret::new(body.text("encoded_jit_config")?) })
+}
+
+fn runner_token(body: &Fields<'_>) -> Result<RunnerToken, FieldError> {
+    let expires = time::parse_ms(body.text("expires_at")?).ok_or_else(|| body.wrong("expires_at", "a time"))?;
+    Ok(RunnerToken { token: Secret::new(body.text("token")?), expires_ms: expires })
 }
 
 fn registration(runner: &Fields<'_>) -> Result<Registration, FieldError> {

@@ -11,4 +11,5 @@ mod jobs;
 mod mutations;
 mod releases;
 mod server;
+mod simulated;
 mod webhook;

@@ -251,6 +251,11 @@ impl Ask {
         format!("<{}{}?{}>; rel=\"{rel}\"", self.shared.url, self.uri.path(), query.join("&"))
     }
 
+    /// The token that asks.
+    pub(super) fn token(&self) -> Option<&str> {
+        super::gate::bearer(&self.headers)
+    }
+
     /// Where links in answers lead.
     pub(super) fn links(&self) -> Links<'_> {
         Links { api: &self.shared.url, html: &self.shared.url }

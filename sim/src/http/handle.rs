@@ -117,6 +117,38 @@ impl Handle {
         tokio::spawn(webhooks::ping(self.shared.clone(), url.to_owned()));
     }
 
+    /// Takes the App away from an owner. Its tokens there are refused at once.
+    pub fn uninstall_app(&self, owner: &str) {
+        self.shared.lock().app.uninstall(owner);
+    }
+
+    /// Gives the App back to an owner, as another installation.
+    pub fn install_app(&self, owner: &str) {
+        self.shared.lock().app.install(owner);
+    }
+
+    /// Refuses all tokens that the App has.
+    pub fn revoke_app_tokens(&self) {
+        self.shared.lock().app.revoke_tokens();
+    }
+
+    /// How many tokens the App has made.
+    pub fn app_tokens_made(&self) -> u64 {
+        self.shared.lock().app.made()
+    }
+
+    /// From now on no token may do this: `administration`, `organization_self_hosted_runners`, `actions`,
+    /// `repository_hooks`, `organization_hooks`.
+    pub fn forbid(&self, permission: &str) {
+        self.shared.lock().forbidden.insert(permission.to_owned());
+    }
+
+    /// Puts GitHub's clock so far ahead of this machine's, or behind: what answers' `Date` says and the times of an
+    /// App's word are judged by. Nothing else goes by it.
+    pub fn set_clock_ahead(&self, ahead_ms: i64) {
+        self.shared.lock().clock_ahead_ms = ahead_ms;
+    }
+
     /// From now on, or no longer, runner versions are refused (426).
     pub fn refuse_versions(&self, refuse: bool) {
         self.shared.lock().deprecated = refuse;

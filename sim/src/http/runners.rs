@@ -163,6 +163,12 @@ fn asset_sha256(os: &str, arch: &str) -> String {
     format!("{number:016x}").repeat(4)
 }
 
+/// `GET /repos/actions/runner/releases/tags/{tag}`: there is one release.
+pub(super) fn tagged_release(ask: &Ask, world: &mut World, now_ms: u64) -> RestResult<Answer> {
+    let known = ask.part("tag").strip_prefix('v') == Some(RUNNER_VERSION);
+    if known { latest_release(ask, world, now_ms) } else { Err(RestError::not_found()) }
+}
+
 /// `GET /repos/actions/runner/releases/latest`: sums in the text and in the assets (FACTS §3).
 pub(super) fn latest_release(ask: &Ask, _world: &mut World, now_ms: u64) -> RestResult<Answer> {
     if ask.repo()?.as_str() != "actions/runner" {

@@ -2,7 +2,7 @@
 //!
 //! Nothing awaits while it holds the lock.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -10,6 +10,7 @@ use fleet::ids::{JobId, RegistrationId};
 use tokio::sync::watch;
 
 use super::Options;
+use super::apps::AppState;
 use super::flows::Flow;
 use crate::hub::Hub;
 use crate::hub::model::Note;
@@ -62,8 +63,12 @@ pub(super) struct World {
     /// The bearer keys of the registrations.
     pub(super) keys: BTreeMap<RegistrationId, String>,
     pub(super) sessions: BTreeMap<RegistrationId, String>,
-    /// Installation tokens and when they expire, milliseconds.
-    pub(super) minted: BTreeMap<String, u64>,
+    /// The GitHub App.
+    pub(super) app: AppState,
+    /// What no token may, as `administration`.
+    pub(super) forbidden: BTreeSet<String>,
+    /// How far GitHub's clock is ahead of this machine's, milliseconds.
+    pub(super) clock_ahead_ms: i64,
     pub(super) hook: Option<Hook>,
     /// Runner versions are refused (426).
     pub(super) deprecated: bool,
@@ -82,7 +87,9 @@ impl World {
             flows: Vec::new(),
             keys: BTreeMap::new(),
             sessions: BTreeMap::new(),
-            minted: BTreeMap::new(),
+            app: AppState::new(options),
+            forbidden: BTreeSet::new(),
+            clock_ahead_ms: 0,
             hook,
             deprecated: false,
             notes: VecDeque::new(),
