@@ -3,13 +3,13 @@
 //! Order: the scope (at repository scope: the repository) with the fewest live runners, then the oldest job. At
 //! organisation scope GitHub assigns as it likes, so there only the launches are ordered.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
     decide::Draft,
     effect::{Effect, LaunchSpec, NoticeKind},
     event::{Event, Outcome},
-    ids::{ClassName, PoolId, RunnerName},
+    ids::{ClassName, JobId, PoolId, RunnerName},
     job::JobState,
     runner::{Runner, RunnerState},
     standing::{Obstacle, Standing},
@@ -44,9 +44,7 @@ impl Draft<'_> {
         }
         // Somebody may have begun to wait since the view was read: look again once this is written.
         self.out.again |= self.view.fleet_live < live_before;
-        for (i, event) in events.iter().enumerate() {
-            self.tell(i, event);
-        }
+        self.tell(events);
     }
 
     fn next_pool(&self) -> Option<PoolId> {
@@ -104,8 +102,27 @@ impl Draft<'_> {
         name.into()
     }
 
-    /// The words for a job that is queued after all this.
-    fn tell(&mut self, index: usize, event: &Event) {
+    /// The words for the jobs of these events that are queued after all this. Several may wait for one pool: those that
+    /// came first are told of its runners, the others why they wait.
+    fn tell(&mut self, events: &[Event]) {
+        let queued: Vec<(usize, JobId, PoolId)> =
+            events.iter().enumerate().filter_map(|(i, event)| self.queued_now(i, event)).collect();
+        let mut told: BTreeMap<&PoolId, i64> = BTreeMap::new();
+        for (i, job, id) in &queued {
+            let Some(pool) = self.view.pools.get(id) else { continue };
+            let asked = i64::try_from(queued.iter().filter(|(_, _, other)| other == id).count()).unwrap_or(i64::MAX);
+            let before = told.entry(id).or_default();
+            *before += 1;
+            let text = if *before <= asked - pool.deficit() { self.served(pool) } else { self.waits(pool) };
+            self.record(Some(*job), None, text.clone());
+            if let Some(outcome) = self.out.outcomes.get_mut(*i) {
+                *outcome = Outcome::Accepted(text);
+            }
+        }
+    }
+
+    /// The job of an event and its pool, if the event has put it into the queue.
+    fn queued_now(&self, index: usize, event: &Event) -> Option<(usize, JobId, PoolId)> {
         let job = match event {
             Event::Job { facts, .. } => facts.id,
             Event::Rematch { job } => *job,
@@ -114,32 +131,28 @@ impl Draft<'_> {
             | Event::Drain { .. }
             | Event::EndDrain { .. }
             | Event::Inventory
-            | Event::Balance => return,
+            | Event::Balance => return None,
         };
         if !matches!(self.out.outcomes.get(index), Some(Outcome::Accepted(_))) {
-            return;
+            return None;
         }
-        let Some(row) = self.view.jobs.get(&job) else { return };
-        let Some(pool) = row.value.queued_in().and_then(|id| self.view.pools.get(id)) else { return };
-        debug_assert_eq!(row.value.state, JobState::Queued);
-        let text = self.words(pool);
-        self.record(Some(job), None, text.clone());
-        if let Some(outcome) = self.out.outcomes.get_mut(index) {
-            *outcome = Outcome::Accepted(text);
+        let row = &self.view.jobs.get(&job)?.value;
+        let pool = row.queued_in()?;
+        debug_assert_eq!(row.state, JobState::Queued);
+        Some((index, job, pool.clone()))
+    }
+
+    fn served(&self, pool: &PoolView) -> String {
+        let id = &pool.pool.id;
+        let read = self.read.pools.get(id).map_or(0, |pool| pool.unbound);
+        match pool.unbound.saturating_sub(read) {
+            0 => format!("a runner of pool {id} is already there for it"),
+            1 => format!("a runner is started for it in pool {id}"),
+            n => format!("{n} runners are started in pool {id}"),
         }
     }
 
-    fn words(&self, pool: &PoolView) -> String {
-        let id = &pool.pool.id;
-        if pool.deficit() <= 0 {
-            let read = self.read.pools.get(id).map_or(0, |pool| pool.unbound);
-            let new = pool.unbound.saturating_sub(read);
-            return match new {
-                0 => format!("a runner of pool {id} is already there for it"),
-                1 => format!("a runner is started for it in pool {id}"),
-                n => format!("{n} runners are started in pool {id}"),
-            };
-        }
+    fn waits(&self, pool: &PoolView) -> String {
         let why = self.standing().words(pool).unwrap_or_else(|| "more launches follow at once".into());
         format!("waits: {why}{}", self.first_in_line(pool))
     }

@@ -129,6 +129,16 @@ fn an_environment_job_is_started_after_its_approval_in_either_order() {
 }
 
 #[test]
+fn of_jobs_that_come_together_those_beyond_the_cap_wait() {
+    let mut desk = Desk::new(2);
+    let said = desk.tell(&[1, 2, 3, 4].map(|id| job(id, JobInput::Queued)));
+    let served = |outcome: &Outcome| {
+        *outcome == Outcome::Accepted("2 runners are started in pool default@acme/web[linux,self-hosted]".into())
+    };
+    assert_eq!(said.iter().map(served).collect::<Vec<_>>(), [true, true, false, false], "{said:?}");
+}
+
+#[test]
 fn jobs_over_the_cap_wait_with_a_reason_and_get_the_next_free_place() {
     let mut desk = Desk::new(2);
     desk.tell(&[job(1, JobInput::Queued), job(2, JobInput::Queued)]);

@@ -21,7 +21,7 @@ fn of_twelve_jobs_six_wait_and_are_told_why() {
             let why = world.why(*job).await;
             waiting += usize::from(why[0].starts_with("waits: 6 of 6 runners live; first in line: job "));
         }
-        assert!(waiting >= 1, "nobody is told that the cap is reached");
+        assert_eq!(waiting, 6, "whoever is over the cap is told so, and nobody else");
         for job in jobs {
             world.until_done(job).await;
         }
