@@ -7,6 +7,7 @@ mod pages;
 mod tell;
 
 use std::{
+    net::IpAddr,
     path::{Path, PathBuf, absolute},
     process::ExitCode,
 };
@@ -22,7 +23,10 @@ use crate::{demo, failure::Failure, terminal};
 /// What `practice` can be told.
 #[derive(Debug, clap::Args)]
 pub(crate) struct PracticeArgs {
-    /// Port on 127.0.0.1; 0 takes a free one
+    /// Address to listen on. With runners in containers: that of their bridge, mostly 172.17.0.1
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
+    address: IpAddr,
+    /// Port to listen on; 0 takes a free one
     #[arg(long, value_name = "PORT", default_value_t = PORT)]
     port: u16,
     /// Its private repository
@@ -31,6 +35,12 @@ pub(crate) struct PracticeArgs {
     /// Where it sends webhooks, as http://127.0.0.1:8080/webhook. Without: nowhere, as where GitHub cannot reach you
     #[arg(long, value_name = "URL")]
     webhook: Option<String>,
+    /// Take a permission from its token, to see how that looks; may be repeated
+    #[arg(long, value_name = "PERMISSION", value_parser = PERMISSIONS)]
+    forbid: Vec<String>,
+    /// Let its clock be so many seconds ahead of this machine's, or behind
+    #[arg(long, value_name = "SECONDS", default_value_t = 0, allow_negative_numbers = true)]
+    clock_ahead: i64,
     /// Folder that becomes a stand-in for the runner program
     #[arg(long, value_name = "DIR", default_value = "practice-runner")]
     runner_dir: PathBuf,
@@ -75,11 +85,20 @@ fn stand_in(dir: &Path) -> Result<PathBuf, Failure> {
 async fn open(args: &PracticeArgs) -> Result<Server, Failure> {
     let mut hub = Hub::new(fastrand::u64(..));
     hub.add_repo(&args.repo, false);
-    let options = Options { port: args.port, webhook_url: args.webhook.clone(), ..Options::new(TOKEN, WEBHOOK_SECRET) };
+    let options = Options {
+        address: args.address,
+        port: args.port,
+        webhook_url: args.webhook.clone(),
+        ..Options::new(TOKEN, WEBHOOK_SECRET)
+    };
     let repo = args.repo.clone();
-    serve_beside(hub, options, |handle| pages::router(handle, repo)).await.map_err(|error| {
-        Failure::failed(format!("cannot listen on 127.0.0.1:{}: {error}; give another `--port`", args.port))
-    })
+    let server = serve_beside(hub, options, |handle| pages::router(handle, repo)).await.map_err(|error| {
+        let (address, port) = (args.address, args.port);
+        Failure::failed(format!("cannot listen on {address}:{port}: {error}; give another `--port` or `--address`"))
+    })?;
+    args.forbid.iter().for_each(|permission| server.handle().forbid(permission));
+    server.handle().set_clock_ahead(args.clock_ahead.saturating_mul(1_000));
+    Ok(server)
 }
 
 fn introduce(args: &PracticeArgs, url: &str, runner_dir: &Path) {
@@ -105,6 +124,10 @@ and in a third one:
 "
     ));
 }
+
+/// What a token may that serves organisations and repositories.
+const PERMISSIONS: [&str; 5] =
+    ["administration", "actions", "organization_self_hosted_runners", "repository_hooks", "organization_hooks"];
 
 /// A port that nothing well-known uses.
 const PORT: u16 = 7380;
