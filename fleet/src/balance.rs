@@ -287,7 +287,9 @@ impl Draft<'_> {
                 guards.push(Guard::ClassAtLeast(class.clone(), limit(self.class_max(class), grown)));
             }
             Some(Obstacle::Drained) => guards.push(self.guard_drain(&pool.pool.class)),
-            Some(Obstacle::Held | Obstacle::NotInventoried) | None => {}
+            // Else a job that comes in the moment of the inventory would wait for the next sweep.
+            Some(Obstacle::NotInventoried) => guards.push(Guard::NotInventoried),
+            Some(Obstacle::Held) | None => {}
         }
     }
 

@@ -209,6 +209,7 @@ impl Ledger {
             Guard::DeficitAtMost(id, n) => deficit(id) <= *n,
             Guard::DeficitAtLeast(id, n) => deficit(id) >= *n,
             Guard::Drained(name, drained) => self.drains.holds(name) == *drained,
+            Guard::NotInventoried => !self.inventoried,
         }
     }
 

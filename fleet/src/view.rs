@@ -165,6 +165,8 @@ pub enum Guard {
     DeficitAtLeast(PoolId, i64),
     /// Whether the class is drained.
     Drained(ClassName, bool),
+    /// The engine's machines are still not counted.
+    NotInventoried,
 }
 
 /// A row to write, if its revision is still the one read.

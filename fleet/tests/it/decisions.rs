@@ -389,3 +389,12 @@ fn a_recalled_runner_is_not_held_against_its_pool() {
     assert!(desk.ledger.pools().all(|pool| pool.flags.fruitless == 0));
     assert_eq!(desk.live().len(), 1);
 }
+
+#[test]
+fn a_wait_for_the_inventory_is_decided_again_if_that_came_meanwhile() {
+    let mut desk = Desk { ledger: Ledger::new(false), ..Desk::new(1) };
+    let waits = desk.decide(&[job(1, JobInput::Queued)]);
+    assert!(waits.records[0].text.contains("are being counted first"), "{:?}", waits.records);
+    desk.tell(&[Event::Inventory]);
+    desk.ledger.commit(&waits, desk.now_ms).unwrap_err();
+}

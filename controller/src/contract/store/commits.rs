@@ -87,6 +87,7 @@ pub(super) async fn each_guard_is_judged<S: Store>(store: Arc<S>) -> Checked {
         (Guard::DeficitAtMost(pool.clone(), 0), false),
         (Guard::DeficitAtLeast(pool.clone(), 1), true),
         (Guard::DeficitAtLeast(pool, 2), false),
+        (Guard::NotInventoried, true),
     ] {
         let decision = Decision { guards: vec![guard.clone()], ..Decision::default() };
         let found = kind(store.commit(&decision, START_MS).await);
