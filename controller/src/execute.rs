@@ -44,10 +44,10 @@ enum Done {
 }
 
 impl Controller {
-    /// Does effects as they fall due, for ever. Dropping the future is a crash: what was in hand is done again.
+    /// Does effects as they fall due, until [`Controller::end`]. Dropping the future is a crash: what was in hand is done again.
     pub async fn run_executor(self: Arc<Self>) {
         let mut at_work = JoinSet::new();
-        loop {
+        while !self.is_ending() {
             let room = EFFECTS_AT_ONCE - at_work.len();
             let taken = self.lease(room).await;
             for (id, pending) in taken {
@@ -61,6 +61,7 @@ impl Controller {
                 () = tokio::time::sleep(Duration::from_millis(sleep_ms)) => {}
             }
         }
+        while at_work.join_next().await.is_some() {}
     }
 
     async fn lease(&self, room: usize) -> Vec<(EffectId, Pending)> {

@@ -1,6 +1,9 @@
 //! `handle`: load what some events need, decide, write it all at once or start over.
 
-use std::sync::{Arc, Mutex, PoisonError, RwLock, atomic::AtomicUsize};
+use std::sync::{
+    Arc, Mutex, PoisonError, RwLock,
+    atomic::{AtomicBool, AtomicUsize, Ordering},
+};
 
 use fleet::{
     decide::Moment,
@@ -16,6 +19,7 @@ use crate::{
     poll::Polls,
     ports::{ErrorKind, PortError, PortResult, Ports},
     settings::{BALANCE_ROUNDS, COMMIT_TRIES, Settings},
+    sweep::LastSweep,
     token::ClaimKeys,
 };
 
@@ -51,6 +55,8 @@ pub struct Controller {
     pub(crate) polls: Mutex<Polls>,
     /// Sweeps so far: each begins elsewhere with what it cannot do all of.
     pub(crate) sweeps: AtomicUsize,
+    pub(crate) last_sweep: Mutex<Option<LastSweep>>,
+    ending: AtomicBool,
 }
 
 impl Controller {
@@ -66,6 +72,8 @@ impl Controller {
             owner: owner.into(),
             policy: RwLock::new(Arc::new(policy)),
             effects_added: Notify::new(),
+            last_sweep: Mutex::new(None),
+            ending: AtomicBool::new(false),
         }
     }
 
@@ -83,6 +91,16 @@ impl Controller {
     /// Puts other rules in force; the next sweep matches all waiting jobs again.
     pub fn set_policy(&self, policy: Policy) {
         *self.policy.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(policy);
+    }
+
+    /// Lets the executor take nothing new and end when it has done what it has in hand.
+    pub fn end(&self) {
+        self.ending.store(true, Ordering::Relaxed);
+        self.effects_added.notify_one();
+    }
+
+    pub(crate) fn is_ending(&self) -> bool {
+        self.ending.load(Ordering::Relaxed)
     }
 
     /// Handles events together: one atomic write. One answer for each, in order.

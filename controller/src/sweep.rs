@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, atomic::Ordering},
+    sync::{Arc, PoisonError, atomic::Ordering},
     time::Duration,
 };
 
@@ -14,6 +14,7 @@ use fleet::{
     rota::How,
     runner::{Runner, RunnerState},
 };
+use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
 
 use crate::{
@@ -26,7 +27,7 @@ use crate::{
 };
 
 /// What one sweep did.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Swept {
     /// Somebody else is sweeping.
     pub skipped: bool,
@@ -38,11 +39,35 @@ pub struct Swept {
     pub failures: usize,
 }
 
+/// A sweep that has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastSweep {
+    /// When it began, milliseconds.
+    pub began_ms: u64,
+    /// When it ended, milliseconds.
+    pub ended_ms: u64,
+    /// What it did; `None`: the store failed.
+    pub swept: Option<Swept>,
+}
+
 impl Controller {
+    /// The last sweep of this controller.
+    pub fn last_sweep(&self) -> Option<LastSweep> {
+        *self.last_sweep.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn keep_sweep(&self, began_ms: u64, swept: Option<Swept>) {
+        let last = LastSweep { began_ms, ended_ms: self.ports.clock.now_ms(), swept };
+        *self.last_sweep.lock().unwrap_or_else(PoisonError::into_inner) = Some(last);
+    }
+
     /// Sweeps for ever, a pause of `interval` after each.
     pub async fn run_sweeper(self: Arc<Self>, interval: Duration) {
         loop {
-            match self.sweep_once().await {
+            let began_ms = self.ports.clock.now_ms();
+            let result = self.sweep_once().await;
+            self.keep_sweep(began_ms, result.as_ref().ok().copied());
+            match result {
                 Ok(swept) if swept.failures > 0 => warn!(?swept, "swept, not all of it"),
                 Ok(_) => {}
                 Err(error) => warn!(%error, "could not sweep; tried again"),

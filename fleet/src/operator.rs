@@ -9,7 +9,7 @@ use crate::{
     decide::Draft,
     drain::{Drain, Extent},
     event::Outcome,
-    runner::{END_GRACE_MS, Runner, RunnerInput, RunnerState},
+    runner::{Runner, RunnerInput, RunnerState},
 };
 
 impl Draft<'_> {
@@ -111,17 +111,18 @@ fn stopped(runner: &Runner) -> String {
 /// Why a runner is not stopped without force.
 fn refusal(runner: &Runner) -> String {
     match &runner.state {
-        RunnerState::Busy { job: Some(job), .. } => format!("it runs job {job}, which would be lost"),
-        RunnerState::Busy { job: None, .. } => "it runs a job, which would be lost".into(),
+        RunnerState::Busy { job: Some(job), .. } => {
+            format!("it runs job {job}, which would be lost; only force stops it")
+        }
+        RunnerState::Busy { job: None, .. } => "it runs a job, which would be lost; only force stops it".into(),
         RunnerState::Recalled { .. } => {
-            let grace_s = END_GRACE_MS / 1_000;
-            format!("its agent has been asked to end it already; that takes some {grace_s} s at most")
+            "its agent has been asked to end it already; only force stops it at once".into()
         }
         RunnerState::Reserved
         | RunnerState::Starting
         | RunnerState::Claimed
         | RunnerState::Idle { .. }
         | RunnerState::Ending { .. }
-        | RunnerState::Gone { .. } => "it is booting and may be given a job at any moment".into(),
+        | RunnerState::Gone { .. } => "it is booting and may be given a job at any moment; only force stops it".into(),
     }
 }
