@@ -5,7 +5,8 @@ use std::ffi::OsString;
 use clap::{Parser, Subcommand};
 
 use crate::{
-    config::ConfigArgs, demo::DemoArgs, practice::PracticeArgs, serve::ServeArgs, status::StatusArgs, why::WhyArgs,
+    config::ConfigArgs, demo::DemoArgs, drain::DrainArgs, jobs::JobsArgs, practice::PracticeArgs, runners::RunnersArgs,
+    serve::ServeArgs, status::StatusArgs, why::WhyArgs,
 };
 
 /// Short-lived machines for GitHub Actions jobs: one job, one runner, then nothing.
@@ -29,8 +30,14 @@ pub(crate) enum Command {
     Config(ConfigArgs),
     /// Tell why a job waits, was ignored, or ended as it did
     Why(WhyArgs),
-    /// Show the jobs and runners that a daemon knows
+    /// Show what a daemon knows and does, on one screen
     Status(StatusArgs),
+    /// Show the jobs that a daemon knows
+    Jobs(JobsArgs),
+    /// Show the runners that a daemon knows, or stop one
+    Runners(RunnersArgs),
+    /// Start nothing more of a class or of all: idle runners end, busy ones finish, jobs wait
+    Drain(DrainArgs),
     /// Entrypoint of a runner's machine; engines start it, people do not
     #[command(hide = true)]
     Agent {

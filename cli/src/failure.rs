@@ -10,6 +10,9 @@ pub const FAILED: u8 = 1;
 /// Exit code: the command line or the configuration is wrong; nothing was done.
 pub const USAGE: u8 = 2;
 
+/// A signal's number and this are the exit code where a signal ended it.
+const SIGNALLED: u8 = 128;
+
 /// Why a command ends early.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
@@ -26,6 +29,12 @@ impl Failure {
     /// Something did not work.
     pub fn failed(message: impl Into<String>) -> Self {
         Self { code: FAILED, message: message.into() }
+    }
+
+    /// A signal ended it: the exit code is the shell's for that.
+    pub fn signalled(number: i32, message: impl Into<String>) -> Self {
+        let code = u8::try_from(number).map_or(FAILED, |number| number.saturating_add(SIGNALLED));
+        Self { code, message: message.into() }
     }
 
     /// The exit code.

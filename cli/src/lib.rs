@@ -7,19 +7,31 @@
 //! | `practice` | `practice`: the simulated GitHub alone, for whoever tries `serve` |
 //! | `serve` | `serve`: the daemon |
 //! | `config` | `config`: what its configuration is and what is wrong with it |
-//! | `status`, `why` | what the daemon's store tells |
+//! | `control` | the socket on which commands ask the living daemon |
+//! | `picture` | what a daemon knows, as of one moment |
+//! | `status`, `jobs`, `runners`, `why` | parts of that picture |
+//! | `runners`, `drain` | what a person wants of the living daemon |
+//! | `subject`, `table`, `terminal` | what is asked about, and text for people |
 //! | [`failure`] | what a person reads when something fails, and the exit code |
 //!
 //! No decision about a job or a runner is made here: that is `fleet`'s.
 
 mod arguments;
 mod config;
+mod control;
+mod daemon_args;
 pub mod demo;
+mod drain;
 pub mod failure;
+mod jobs;
 mod log;
+mod picture;
 mod practice;
+mod runners;
 mod serve;
 mod status;
+mod subject;
+mod table;
 mod terminal;
 mod why;
 
@@ -68,6 +80,9 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Config(args) => config::command(&args),
         Command::Why(args) => why::command(&args),
         Command::Status(args) => status::command(&args),
+        Command::Jobs(args) => jobs::command(&args),
+        Command::Runners(args) => runners::command(&args),
+        Command::Drain(args) => drain::command(&args),
         Command::Agent { args } => Ok(agent::main_with(&["agent"], args)),
     }
 }

@@ -12,17 +12,21 @@ mod parts;
 pub(crate) mod plan;
 pub(crate) mod secrets;
 pub(crate) mod settings;
+mod vitals;
 
 use std::{
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
+use fleet::policy::Policy;
+
 use self::settings::{Settings, SettingsArgs, Variables};
 pub(crate) use self::{
     clock::now_ms,
     plan::{runners_root, store_path},
     secrets::{TOKEN, WEBHOOK},
+    vitals::Vitals,
 };
 use crate::{failure::Failure, log};
 
@@ -48,8 +52,10 @@ pub(crate) fn command(args: &ServeArgs) -> Result<ExitCode, Failure> {
         .enable_all()
         .build()
         .map_err(|error| Failure::failed(format!("cannot start threads: {error}")))?;
-    runtime.block_on(daemon::run(plan))?;
-    Ok(ExitCode::SUCCESS)
+    let result = runtime.block_on(daemon::run(plan));
+    // Whatever still copies files is not waited for.
+    runtime.shutdown_background();
+    result.map(|()| ExitCode::SUCCESS)
 }
 
 /// Jobs run as the same user as the daemon: they must not read its environment, where the token may be.
@@ -68,6 +74,14 @@ pub(crate) fn data_dir_of(config: Option<&Path>) -> Result<PathBuf, Failure> {
     named.ok_or_else(|| {
         Failure::usage("which daemon? Give its `--config FILE`, with `data_dir` in it, or its `--data DIR`")
     })
+}
+
+/// The rules that a configuration sets, where there is a good one.
+pub(crate) fn policy_of(config: Option<&Path>) -> Option<Policy> {
+    let args = SettingsArgs { config: config.map(Path::to_owned), ..SettingsArgs::default() };
+    let mut settings = Settings::read(&args, &Variables::of_process()).ok()?;
+    let file = settings.file.clone()?;
+    checks::policy(&file, &mut settings.problems).filter(|_| !settings.problems.are_serious())
 }
 
 /// Threads of the daemon: it waits for others most of the time.

@@ -1,90 +1,73 @@
-//! `status`: the jobs and runners that a daemon knows. Reads its store; changes nothing.
+//! `status`: what a daemon knows and does, on one screen. Changes nothing.
 
-use std::process::ExitCode;
+mod facts;
+mod screen;
 
-use controller::ports::Scan;
-use fleet::{job::JobState, runner::RunnerState};
-use serde_json::{Value, json};
+use std::{
+    io::{IsTerminal as _, stdout},
+    process::ExitCode,
+    thread,
+    time::Duration,
+};
 
-use crate::{failure::Failure, serve::now_ms, terminal, why::StoreArgs};
+use crate::{daemon_args::DaemonArgs, failure::Failure, picture::Picture, terminal};
 
 /// What `status` can be told.
 #[derive(Debug, clap::Args)]
 pub(crate) struct StatusArgs {
     #[command(flatten)]
-    store: StoreArgs,
-    /// One JSON object instead of a table
+    daemon: DaemonArgs,
+    /// Go on, each second, until Ctrl-C; on a terminal redrawn, else a line for each change
+    #[arg(long)]
+    watch: bool,
+    /// One JSON object instead of tables (docs/commands.md); with --watch one each second
     #[arg(long)]
     json: bool,
 }
 
 /// Shows it.
 pub(crate) fn command(args: &StatusArgs) -> Result<ExitCode, Failure> {
-    let reader = args.store.open()?;
-    let failed = |error: controller::ports::PortError| Failure::failed(error.message);
-    let scan = reader.scan().map_err(failed)?;
-    let letters = reader.letters().map_err(failed)?;
-    let text = if args.json { object(&scan, letters).to_string() } else { table(&scan, letters, now_ms()) };
-    terminal::say(text.trim_end());
+    if args.watch {
+        return watch(args);
+    }
+    let mut picture = Picture::take(&args.daemon)?;
+    if args.json {
+        terminal::say(&facts::Facts::of(&picture).json());
+    } else {
+        if let Some(caveat) = picture.caveat() {
+            terminal::complain(&caveat);
+        }
+        terminal::say(screen::whole(&mut picture).trim_end());
+    }
     Ok(ExitCode::SUCCESS)
 }
 
-fn object(scan: &Scan, letters: u64) -> Value {
-    let live = scan.runners.iter().filter(|runner| runner.state.is_live());
-    json!({
-        "jobs": scan.open_jobs,
-        "runners": live.collect::<Vec<_>>(),
-        "effects": scan.effects.len(),
-        "unhandled_webhooks": letters,
-        "inventoried": scan.inventoried,
-    })
-}
-
-fn table(scan: &Scan, letters: u64, now_ms: u64) -> String {
-    let live: Vec<_> = scan.runners.iter().filter(|runner| runner.state.is_live()).collect();
-    let count = |test: fn(&JobState) -> bool| scan.open_jobs.iter().filter(|job| test(&job.state)).count();
-    let mut text = format!(
-        "{} jobs queued, {} running; {} runners live; {} effects to do, {letters} webhooks to handle\n",
-        count(|state| *state == JobState::Queued),
-        count(|state| matches!(state, JobState::Running { .. })),
-        live.len(),
-        scan.effects.len(),
-    );
-    if !scan.inventoried {
-        text.push_str("launches wait until the engine's machines are known (first sweep)\n");
-    }
-    for pool in scan.pools.iter().filter(|pool| pool.flags.held_until_ms > now_ms) {
-        text.push_str(&format!("pool {} is held back: {}\n", pool.pool.id, pool.flags.held_why));
-    }
-    for job in &scan.open_jobs {
-        let (id, name, repo) = (job.facts.id, &job.facts.name, &job.facts.repo);
-        text.push_str(&format!("job {id}  {:10}  {repo}  {name}\n", job.state.label()));
-    }
-    for runner in live {
-        let job = match &runner.state {
-            RunnerState::Busy { job: Some(job), .. } => format!("  job {job}"),
-            RunnerState::Ending { why, .. } => format!("  {}", why.text()),
-            RunnerState::Reserved
-            | RunnerState::Starting
-            | RunnerState::Claimed
-            | RunnerState::Idle { .. }
-            | RunnerState::Recalled { .. }
-            | RunnerState::Busy { job: None, .. }
-            | RunnerState::Gone { .. } => String::new(),
+/// Until nobody reads any more. A Ctrl-C ends the process as usual.
+fn watch(args: &StatusArgs) -> Result<ExitCode, Failure> {
+    let redraws = stdout().is_terminal() && !args.json;
+    let mut told = String::new();
+    loop {
+        let mut picture = Picture::take(&args.daemon)?;
+        let text = if args.json {
+            facts::Facts::of(&picture).json() + "\n"
+        } else if redraws {
+            format!("{HOME}{}", screen::fitted(&mut picture, terminal::size()))
+        } else {
+            let line = screen::line(&picture);
+            if line == told { String::new() } else { format!("{}  {line}\n", terminal::utc(picture.now_ms)) }
         };
-        let age_s = now_ms.saturating_sub(runner.created_ms) / 1_000;
-        text.push_str(&format!("runner {}  {:10}  {age_s} s old{job}\n", runner.name, runner.state.label()));
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_empty_store_is_told_as_such() {
-        let text = table(&Scan { inventoried: true, ..Scan::default() }, 0, 0);
-        assert_eq!(text, "0 jobs queued, 0 running; 0 runners live; 0 effects to do, 0 webhooks to handle\n");
+        if !redraws && !args.json {
+            told = screen::line(&picture);
+        }
+        if !terminal::draw(&text) {
+            return Ok(ExitCode::SUCCESS);
+        }
+        thread::sleep(EACH);
     }
 }
+
+/// The cursor goes to the first line, and what stood there is taken away.
+const HOME: &str = "\x1b[H\x1b[2J";
+
+/// Between two looks.
+const EACH: Duration = Duration::from_secs(1);

@@ -11,10 +11,18 @@ pub(crate) fn say(line: &str) {
     let _unheard = writeln!(out, "{line}").and_then(|()| out.flush());
 }
 
-/// Writes text without a line's end to stdout, at once.
-pub(crate) fn draw(text: &str) {
+/// Writes text without a line's end to stdout, at once; whether somebody still reads it.
+pub(crate) fn draw(text: &str) -> bool {
     let mut out = io::stdout().lock();
-    let _unheard = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_ok()
+}
+
+/// Columns and rows of the terminal.
+pub(crate) fn size() -> (usize, usize) {
+    match rustix::termios::tcgetwinsize(io::stdout()) {
+        Ok(size) if size.ws_col > 0 && size.ws_row > 0 => (size.ws_col.into(), size.ws_row.into()),
+        Ok(_) | Err(_) => (80, 24),
+    }
 }
 
 /// Writes a failure to stderr.

@@ -1,113 +1,146 @@
-//! `why JOB`: what was decided about a job, and why, oldest first. Reads the daemon's store; changes nothing.
+//! `why`: what was decided about a job or a runner and why, oldest first, and how it stands now. Reads the daemon's store;
+//! changes nothing.
 
-use std::{path::PathBuf, process::ExitCode};
+mod durations;
+mod now;
 
-use controller::ports::About;
+use std::process::ExitCode;
+
+use controller::ports::{About, PortError};
 use fleet::{
-    ids::{JobId, RunnerName},
+    decide::RUNS_ON,
+    ids::{JobId, Repo, RunId, RunnerName},
     view::Record,
 };
 use local::sqlite::SqliteReader;
 
-use crate::{failure::Failure, serve, terminal};
+use crate::{
+    daemon_args::DaemonArgs,
+    failure::Failure,
+    picture::Picture,
+    subject::{Subject, base_name},
+    table::span,
+    terminal,
+};
 
 /// What `why` can be told.
 #[derive(Debug, clap::Args)]
 pub(crate) struct WhyArgs {
-    /// Id of a job, the URL of its page, or the name of a runner
+    /// Id of a job, the URL of its page (or of its run's), or the name of a runner
     #[arg(value_name = "JOB|URL|RUNNER")]
     about: String,
     #[command(flatten)]
-    store: StoreArgs,
-}
-
-/// Which store is read.
-#[derive(Debug, clap::Args)]
-pub(crate) struct StoreArgs {
-    /// The daemon's configuration file; `self-runners.toml` of this folder if there is one
-    #[arg(long, value_name = "FILE", env = "SELF_RUNNERS_CONFIG")]
-    config: Option<PathBuf>,
-    /// The daemon's data folder
-    #[arg(long, value_name = "DIR", env = "SELF_RUNNERS_DATA")]
-    data: Option<PathBuf>,
-}
-
-impl StoreArgs {
-    /// Opens the store to read.
-    pub(crate) fn open(&self) -> Result<SqliteReader, Failure> {
-        let data = match &self.data {
-            Some(data) => data.clone(),
-            None => serve::data_dir_of(self.config.as_deref())?,
-        };
-        SqliteReader::open(&serve::store_path(&data)).map_err(|error| Failure::failed(error.message))
-    }
+    daemon: DaemonArgs,
 }
 
 /// Answers.
 pub(crate) fn command(args: &WhyArgs) -> Result<ExitCode, Failure> {
-    let about = about(&args.about)?;
-    let reader = args.store.open()?;
-    let mut records = reader.records(&about, RECORDS_MAX).map_err(|error| Failure::failed(error.message))?;
-    if records.is_empty() {
-        return Err(Failure::failed(format!(
-            "nothing is recorded about {} in the last 7 days: is its webhook set up, and is this the right daemon?",
+    let subject = Subject::parse(&args.about).ok_or_else(|| {
+        Failure::usage(format!(
+            "`{}` is neither a job's id (a number), nor a job's or run's page at GitHub, nor a runner's name (sr-…)",
             args.about
-        )));
+        ))
+    })?;
+    let reader = args.daemon.reader()?;
+    let mut picture = Picture::of(&args.daemon, &reader)?;
+    let text = match &subject {
+        Subject::Job(id, repo) => {
+            let told = job(&reader, &mut picture, *id)?;
+            told.ok_or_else(|| now::unknown(&picture, &format!("job {id}"), repo.as_ref()))?
+        }
+        Subject::Run(id, repo) => run(&reader, &mut picture, *id, repo.as_ref())?,
+        Subject::Runner(name) => {
+            let told = runner(&reader, &picture, name)?;
+            told.ok_or_else(|| now::unknown(&picture, &format!("runner {name}"), None))?
+        }
+    };
+    if let Some(caveat) = picture.caveat() {
+        terminal::complain(&caveat);
     }
-    records.reverse();
-    let runners = runners_of(&about, &reader, &mut records)?;
-    for record in &records {
-        terminal::say(&line(record));
-    }
-    for runner in runners {
-        terminal::say(&runner);
-    }
+    terminal::say(text.trim_end());
     Ok(ExitCode::SUCCESS)
 }
 
-/// What became of the runners that are named in a job's records.
-fn runners_of(about: &About, reader: &SqliteReader, records: &mut [Record]) -> Result<Vec<String>, Failure> {
-    let About::Job(job) = about else { return Ok(Vec::new()) };
-    records.sort_by_key(|record| record.at_ms);
-    let scan = reader.scan().map_err(|error| Failure::failed(error.message))?;
-    let open = scan.open_jobs.iter().find(|row| row.facts.id == *job);
-    Ok(open.map(|row| format!("now: {} of {}", row.state.label().to_lowercase(), row.facts.repo)).into_iter().collect())
-}
-
-/// A number, the number in `…/job/123`, or a runner's name.
-fn about(text: &str) -> Result<About, Failure> {
-    let number = text.rsplit_once("/job/").map_or(text, |(_, rest)| rest);
-    let number = number.split(['?', '#', '/']).next().unwrap_or_default();
-    if let Ok(id) = number.parse() {
-        return Ok(About::Job(JobId(id)));
+/// A job's story; `None` if nothing is known of it.
+fn job(reader: &SqliteReader, picture: &mut Picture, id: JobId) -> Result<Option<String>, Failure> {
+    let mut entries = records(reader, &About::Job(id))?;
+    let row = picture.ledger.job(id).cloned();
+    if entries.is_empty() && row.is_none() {
+        return Ok(None);
     }
-    if text.starts_with("sr-") {
-        // The registered name is the base name with a number behind it.
-        let base = text.rsplit_once('-').filter(|(base, n)| base.matches('-').count() == 2 && n.parse::<u32>().is_ok());
-        return Ok(About::Runner(RunnerName::from(base.map_or(text, |(base, _)| base))));
+    let durations = durations::told(&entries, row.as_ref());
+    if let Some(runner) = runner_in(&entries) {
+        entries.extend(records(reader, &About::Runner(runner))?);
+        entries.sort_by_key(|entry| entry.at_ms);
+        entries.dedup();
     }
-    Err(Failure::usage(format!("`{text}` is neither a job's id or URL nor a runner's name (sr-…)")))
+    let head = match &row {
+        Some(row) => {
+            let facts = &row.facts;
+            let labels = facts.labels.join(", ");
+            format!("job {id} `{}` of {}, which asks for {labels}", facts.name, facts.repo)
+        }
+        None => format!("job {id}"),
+    };
+    let now = match &row {
+        Some(row) => now::job(picture, row),
+        None => now::no_row(picture, &entries),
+    };
+    Ok(Some(format!("{head}\n{}{now}{durations}", timeline(&entries))))
 }
 
-fn line(record: &Record) -> String {
-    format!("{}  {}", terminal::utc(record.at_ms), record.text)
+/// All jobs of a run that have rows.
+fn run(reader: &SqliteReader, picture: &mut Picture, id: RunId, repo: Option<&Repo>) -> Result<String, Failure> {
+    let jobs = picture.ledger.jobs().filter(|job| job.facts.run_id == id).map(|job| job.facts.id);
+    let jobs: Vec<JobId> = jobs.collect();
+    if jobs.is_empty() {
+        let what = format!(
+            "a job of run {id} (jobs that ended are found by their run for two hours, by their own page for 7 days)"
+        );
+        return Err(now::unknown(picture, &what, repo));
+    }
+    let mut told = Vec::new();
+    for id in jobs {
+        told.extend(job(reader, picture, id)?);
+    }
+    Ok(told.join("\n"))
 }
 
-/// More than any job has.
+/// A runner's story; `None` if nothing is known of it.
+fn runner(reader: &SqliteReader, picture: &Picture, name: &RunnerName) -> Result<Option<String>, Failure> {
+    let entries = records(reader, &About::Runner(name.clone()))?;
+    let line = picture.runners(true).into_iter().find(|line| line.name == *name);
+    if entries.is_empty() && line.is_none() {
+        return Ok(None);
+    }
+    let now = line.map_or_else(|| "now: gone\n".to_owned(), |line| now::runner(&line, picture.now_ms));
+    Ok(Some(format!("runner {name}\n{}{now}", timeline(&entries))))
+}
+
+/// Oldest first.
+fn records(reader: &SqliteReader, about: &About) -> Result<Vec<Record>, Failure> {
+    let found = reader.records(about, RECORDS_MAX).map_err(|error: PortError| Failure::failed(error.message));
+    found.map(|mut records| {
+        records.reverse();
+        records
+    })
+}
+
+/// Our runner that a job's entries name.
+fn runner_in(entries: &[Record]) -> Option<RunnerName> {
+    entries.iter().rev().find_map(|entry| entry.text.strip_prefix(RUNS_ON).and_then(base_name))
+}
+
+/// One line an entry, with the time since the first.
+fn timeline(entries: &[Record]) -> String {
+    let first_ms = entries.first().map_or(0, |entry| entry.at_ms);
+    let line = |entry: &Record| {
+        let later_ms = entry.at_ms.saturating_sub(first_ms);
+        let later = if later_ms == 0 { String::new() } else { format!("+{}", span(later_ms)) };
+        format!("  {}  {later:>14}  {}\n", terminal::utc(entry.at_ms), entry.text)
+    };
+    entries.iter().map(line).collect()
+}
+
+/// More than any job or runner has.
 const RECORDS_MAX: usize = 200;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn jobs_and_runners_are_told_apart() {
-        assert_eq!(about("43000000001").unwrap(), About::Job(JobId(43_000_000_001)));
-        let url = "https://github.com/acme/web/actions/runs/1/job/43000000001?pr=2";
-        assert_eq!(about(url).unwrap(), About::Job(JobId(43_000_000_001)));
-        assert_eq!(about("sr-dev-0abc").unwrap(), About::Runner("sr-dev-0abc".into()));
-        assert_eq!(about("sr-dev-0abc-2").unwrap(), About::Runner("sr-dev-0abc".into()));
-        assert_eq!(about("sr-dev-0123").unwrap(), About::Runner("sr-dev-0123".into()));
-        assert_eq!(about("web").unwrap_err().code(), 2);
-    }
-}

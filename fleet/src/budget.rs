@@ -68,6 +68,13 @@ impl Bucket {
         (milli * 60).div_ceil(u64::from(self.per_minute.max(1)))
     }
 
+    /// Whole points in it at a moment.
+    pub fn points(&self, now_ms: u64) -> u64 {
+        let mut bucket = *self;
+        bucket.refill(now_ms);
+        bucket.level_milli / 1_000
+    }
+
     /// Closes it until the time that the other side named.
     pub fn block(&mut self, until_ms: u64) {
         self.blocked_until_ms = self.blocked_until_ms.max(until_ms);

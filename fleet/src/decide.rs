@@ -25,6 +25,12 @@ const LOST_JOB_FAILS_AFTER_MS: u64 = 5 * 60_000;
 /// How long a person is not told of an interrupted job: it may have ended, and only the word of it is late.
 const INTERRUPTED_NOTICE_AFTER_MS: u64 = 2 * 60_000;
 
+/// What the record of a job that began says before the runner's name.
+pub const RUNS_ON: &str = "runs on ";
+
+/// What the record of a job that ended says before how it did.
+pub const ENDED: &str = "ended: ";
+
 /// The moment of a decision: the only clock and the only randomness that the core sees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Moment {
@@ -180,10 +186,10 @@ impl<'a> Draft<'a> {
                 text
             }
             JobState::Running { runner, .. } if runner.is_empty() => {
-                "runs on a runner that GitHub does not name".into()
+                format!("{RUNS_ON}a runner that GitHub does not name")
             }
-            JobState::Running { runner, .. } => format!("runs on {runner}"),
-            JobState::Done { conclusion, .. } => format!("ended: {}", conclusion.text()),
+            JobState::Running { runner, .. } => format!("{RUNS_ON}{runner}"),
+            JobState::Done { conclusion, .. } => format!("{ENDED}{}", conclusion.text()),
         };
         // The words for a queued job are found after the launches are decided.
         if job.pool.is_none() || job.state != JobState::Queued {

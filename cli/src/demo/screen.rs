@@ -5,8 +5,8 @@ use std::{
     io::{IsTerminal as _, stdout},
 };
 
-use super::timeline::{JobLife, shortened};
-use crate::terminal;
+use super::timeline::JobLife;
+use crate::{table::shortened, terminal};
 
 /// Progress on stdout.
 #[derive(Debug)]
@@ -68,7 +68,7 @@ impl Screen {
     }
 
     fn redraw(&mut self, head: &Headline, lives: &[JobLife]) {
-        let (columns, rows) = size();
+        let (columns, rows) = terminal::size();
         let lines = picture(head, lives, columns, rows);
         let mut text = if self.drawn > 0 { format!("\x1b[{}A\x1b[J", self.drawn) } else { String::new() };
         for line in &lines {
@@ -135,14 +135,6 @@ fn row(life: &JobLife, now_ms: u64) -> String {
 
 fn seconds(ms: u64) -> String {
     format!("{:3}.{:02} s", ms / 1_000, ms % 1_000 / 10)
-}
-
-/// Columns and rows of the terminal.
-fn size() -> (usize, usize) {
-    match rustix::termios::tcgetwinsize(stdout()) {
-        Ok(size) if size.ws_col > 0 && size.ws_row > 0 => (size.ws_col.into(), size.ws_row.into()),
-        Ok(_) | Err(_) => (80, 24),
-    }
 }
 
 /// Stages that are told where nothing is redrawn.

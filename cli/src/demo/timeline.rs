@@ -3,6 +3,8 @@
 use fleet::job::Conclusion;
 use serde::Serialize;
 
+use crate::table::shortened;
+
 /// The life of one job. Times are milliseconds since the demo began.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct JobLife {
@@ -82,14 +84,6 @@ pub(crate) fn table(lives: &[JobLife]) -> String {
         text.push_str(&format!("  {}\n", life.result()));
     }
     text
-}
-
-/// A text of at most `width` characters.
-pub(crate) fn shortened(text: &str, width: usize) -> String {
-    if text.chars().count() <= width {
-        return text.to_owned();
-    }
-    text.chars().take(width.saturating_sub(1)).chain(['…']).collect()
 }
 
 /// The events of a job's life.

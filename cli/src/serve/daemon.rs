@@ -22,7 +22,8 @@ use tokio::{
     net::TcpListener,
     signal::unix::{Signal, SignalKind, signal},
     sync::{mpsc, oneshot},
-    task::{JoinError, JoinSet},
+    task::{JoinError, JoinHandle, JoinSet},
+    time::timeout,
 };
 use tracing::{info, warn};
 
@@ -33,14 +34,20 @@ use super::{
     notices::LogNotifier,
     parts::Parts,
     plan::Plan,
+    vitals::Vitals,
 };
-use crate::{failure::Failure, terminal};
+use crate::{
+    control::{Control, Server},
+    failure::Failure,
+    terminal,
+};
 
 /// Runs until a signal asks it to end.
 pub(crate) async fn run(plan: Plan) -> Result<(), Failure> {
     let mut signals = Signals::listen()?;
     let claim_key = plan.claim_key()?;
     let parts = Parts::open(&plan).await?;
+    let control = Server::open(&plan.data_dir)?;
     let listener = bind(plan.listen).await?;
     let address = listener.local_addr().map_err(|error| Failure::failed(format!("cannot listen: {error}")))?;
     let url = plan.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
@@ -57,28 +64,46 @@ pub(crate) async fn run(plan: Plan) -> Result<(), Failure> {
         ClaimKeys::new(&plan.policy.stage, vec![claim_key]),
         &format!("serve-{}-{:x}", std::process::id(), fastrand::u64(..)),
     ));
-    let front = face(&plan, &parts, controller.clone());
-    let mut tasks = begin(&plan, parts.words, &front, controller);
+    let polls = plan.file.github.poll_share_percent > 0;
+    let vitals = Arc::new(Vitals::new(format!("http://{address}"), plan.file.sweep_interval_ms, polls));
+    let front = face(&plan, &parts, controller.clone(), vitals.clone());
+    let mut tasks = Tasks::begin(&plan, parts.words, &front);
+    tasks.others.spawn(control.serve(Control { controller, vitals }));
     let (end_server, server_ends) = oneshot::channel::<()>();
     let mut server = tokio::spawn(front::server::serve(listener, front::router(front.clone()), server_ends));
     info!(stage = plan.policy.stage, %address, max = plan.policy.max, "serving");
     terminal::say(&format!("listening on http://{address}"));
     let result = tokio::select! {
-        name = signals.next() => {
-            info!(signal = name, "ending: no new launches; running jobs go on and are adopted at the next start");
+        asked = signals.next() => {
+            info!(signal = asked.name, "ending: no new launches; running jobs go on and are adopted at the next start");
             Ok(())
         }
-        Some(ended) = tasks.join_next() => Err(fallen(ended)),
+        Some(ended) = tasks.others.join_next() => Err(fallen(ended)),
+        ended = &mut tasks.executor => Err(fallen(ended)),
         ended = &mut server => Err(Failure::failed(format!("the HTTP server ended: {ended:?}; start again"))),
     };
-    front.ending.store(true, Ordering::Relaxed);
-    tasks.shutdown().await;
-    drop(end_server);
-    if !server.is_finished() && tokio::time::timeout(ENDING, &mut server).await.is_err() {
-        warn!("requests that took too long were cut off; their senders come again");
+    let ending = async {
+        tasks.end(&front).await;
+        drop(end_server);
+        if !server.is_finished() && timeout(ENDING, &mut server).await.is_err() {
+            warn!("requests that took too long were cut off; their senders come again");
+        }
+        parts.store.close().await;
+    };
+    tokio::select! {
+        () = ending => result,
+        again = signals.next() => Err(at_once(&again)),
     }
-    parts.store.close().await;
-    result
+}
+
+/// A second signal: whoever sends it does not want to wait. What was not finished is done at the next start, as after a
+/// crash.
+fn at_once(again: &Asked) -> Failure {
+    let text = format!(
+        "ended at once at the second signal ({}); nothing is lost: the next start goes on from here",
+        again.name
+    );
+    Failure::signalled(again.number, text)
 }
 
 fn settings(plan: &Plan, url: String) -> Settings {
@@ -95,24 +120,44 @@ fn settings(plan: &Plan, url: String) -> Settings {
     }
 }
 
-fn face(plan: &Plan, parts: &Parts, controller: Arc<Controller>) -> Arc<Front> {
+fn face(plan: &Plan, parts: &Parts, controller: Arc<Controller>, vitals: Arc<Vitals>) -> Arc<Front> {
     let inbox: Arc<dyn Inbox> = parts.store.clone();
     let store: Arc<dyn Store> = parts.store.clone();
-    Arc::new(Front::new(controller, inbox, store, plan.secrets.webhook.clone()))
+    Arc::new(Front::new(controller, inbox, store, plan.secrets.webhook.clone(), vitals))
 }
 
-fn begin(plan: &Plan, words: mpsc::Receiver<Word>, front: &Front, controller: Arc<Controller>) -> JoinSet<()> {
-    let mut tasks = JoinSet::new();
-    tasks.spawn(controller.clone().run_executor());
-    let letters =
-        Letters { controller: controller.clone(), inbox: front.inbox.clone(), arrived: front.arrived.clone() };
-    tasks.spawn(letters.work());
-    tasks.spawn(engine_words::listen(words, controller.clone()));
-    if plan.file.github.poll_share_percent > 0 {
-        tasks.spawn(controller.clone().run_poller());
+/// What runs for as long as the daemon does.
+struct Tasks {
+    executor: JoinHandle<()>,
+    others: JoinSet<()>,
+}
+
+impl Tasks {
+    fn begin(plan: &Plan, words: mpsc::Receiver<Word>, front: &Front) -> Self {
+        let controller = &front.controller;
+        let mut others = JoinSet::new();
+        let letters =
+            Letters { controller: controller.clone(), inbox: front.inbox.clone(), arrived: front.arrived.clone() };
+        others.spawn(letters.work());
+        others.spawn(engine_words::listen(words, controller.clone()));
+        if plan.file.github.poll_share_percent > 0 {
+            others.spawn(controller.clone().run_poller());
+        }
+        others.spawn(controller.clone().run_sweeper(Duration::from_millis(plan.file.sweep_interval_ms)));
+        Self { executor: tokio::spawn(controller.clone().run_executor()), others }
     }
-    tasks.spawn(controller.run_sweeper(Duration::from_millis(plan.file.sweep_interval_ms)));
-    tasks
+
+    /// Nothing new is begun; what is under way outside is finished if that does not take long, because a launch that is
+    /// cut off waits a while at the next start.
+    async fn end(&mut self, front: &Front) {
+        front.ending.store(true, Ordering::Relaxed);
+        front.controller.end();
+        self.others.shutdown().await;
+        if !self.executor.is_finished() && timeout(ENDING, &mut self.executor).await.is_err() {
+            self.executor.abort();
+            warn!("what took too long outside was cut off; it is done again at the next start");
+        }
+    }
 }
 
 async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
@@ -146,13 +191,20 @@ impl Signals {
         Ok(Self { terminate: open(SignalKind::terminate())?, interrupt: open(SignalKind::interrupt())? })
     }
 
-    async fn next(&mut self) -> &'static str {
+    async fn next(&mut self) -> Asked {
+        let of = |name, kind: SignalKind| Asked { name, number: kind.as_raw_value() };
         tokio::select! {
-            _ = self.terminate.recv() => "SIGTERM",
-            _ = self.interrupt.recv() => "SIGINT",
+            _ = self.terminate.recv() => of("SIGTERM", SignalKind::terminate()),
+            _ = self.interrupt.recv() => of("SIGINT", SignalKind::interrupt()),
         }
     }
 }
 
-/// How long requests in hand may take when the daemon ends.
+/// A signal that asked the daemon to end.
+struct Asked {
+    name: &'static str,
+    number: i32,
+}
+
+/// How long what is in hand may take when the daemon ends: first effects, then requests.
 const ENDING: Duration = Duration::from_secs(5);

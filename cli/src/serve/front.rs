@@ -25,6 +25,7 @@ use axum::{
     Json, Router,
     extract::State,
     http::StatusCode,
+    middleware::from_fn_with_state,
     response::{IntoResponse, Response},
     routing::{get, post},
 };
@@ -37,6 +38,7 @@ use serde_json::{Value, json};
 use tokio::sync::Notify;
 
 use self::{body::Room, complaints::Complaints, heard::Heard};
+use super::vitals::{self, Vitals};
 
 /// What the routes share.
 pub(crate) struct Front {
@@ -55,6 +57,7 @@ pub(crate) struct Front {
     room: Room,
     heard: Heard,
     complaints: Complaints,
+    vitals: Arc<Vitals>,
 }
 
 impl Front {
@@ -64,6 +67,7 @@ impl Front {
         inbox: Arc<dyn Inbox>,
         store: Arc<dyn Store>,
         webhook_secrets: Vec<Secret>,
+        vitals: Arc<Vitals>,
     ) -> Self {
         Self {
             controller,
@@ -75,19 +79,21 @@ impl Front {
             room: Room::default(),
             heard: Heard::default(),
             complaints: Complaints::default(),
+            vitals,
         }
     }
 }
 
 /// The routes.
 pub(crate) fn router(front: Arc<Front>) -> Router {
+    let counted = from_fn_with_state(front.vitals.clone(), vitals::count);
     Router::new()
         .route("/", get(hello))
         .route("/healthz", get(healthy))
         .route("/readyz", get(ready))
-        .route("/webhook", post(webhook::receive))
+        .route("/webhook", post(webhook::receive).layer(counted.clone()))
         // Typed into GitHub's form like this it would be a webhook that always fails.
-        .route("/webhook/", post(webhook::receive))
+        .route("/webhook/", post(webhook::receive).layer(counted))
         .route(CLAIM_PATH, post(agents::claim))
         .route(REPORT_PATH, post(agents::report))
         .fallback(unknown)

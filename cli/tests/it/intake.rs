@@ -30,10 +30,10 @@ fn each_delivery_has_its_answer() {
     assert!(why.contains("does not ask for `self-hosted`"), "{why}");
     let status = until("the job's row", || {
         let ran = place.ask(&["status"]);
-        ran.out.contains("job 43000000001").then_some(ran.out)
+        ran.out.contains("43000000001").then_some(ran.out)
     });
     assert!(status.contains("acme/web"), "{status}");
-    place.ask(&["why", "77"]).failed(1, &["nothing is recorded about 77"]);
+    place.ask(&["why", "77"]).failed(1, &["nothing is recorded about job 77"]);
 }
 
 #[test]

@@ -14,6 +14,10 @@ fn help_is_as_reviewed() {
         ("help_config_check", &["config", "check", "--help"]),
         ("help_why", &["why", "--help"]),
         ("help_status", &["status", "--help"]),
+        ("help_jobs", &["jobs", "--help"]),
+        ("help_runners", &["runners", "--help"]),
+        ("help_runners_stop", &["runners", "stop", "--help"]),
+        ("help_drain", &["drain", "--help"]),
     ] {
         let ran = run(args);
         assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{args:?}");

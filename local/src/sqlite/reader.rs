@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use controller::ports::{About, PortResult, Scan};
-use fleet::view::Record;
+use fleet::{ledger::Ledger, view::Record};
 use rusqlite::Connection;
 
 use super::{file, rows, words};
@@ -31,9 +31,17 @@ impl SqliteReader {
     /// # Errors
     /// The file cannot be read.
     pub fn scan(&self) -> PortResult<Scan> {
+        self.ledger().map(|ledger| Scan::of(&ledger))
+    }
+
+    /// All tables, as of one moment; also the rows that have ended and are still kept.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn ledger(&self) -> PortResult<Ledger> {
         // One transaction, so that the rows fit together.
         let moment = self.conn.unchecked_transaction().map_err(|error| words::failed(&self.path, "read", &error))?;
-        rows::restore(&moment, &self.path, false).map(|ledger| Scan::of(&ledger))
+        rows::restore(&moment, &self.path, false)
     }
 
     /// Entries of the log of decisions, newest first, at most `limit`.

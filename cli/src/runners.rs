@@ -1,0 +1,113 @@
+//! `runners list` and `runners stop`. The first reads the store; the second asks the living daemon.
+
+use std::process::ExitCode;
+
+use serde_json::json;
+
+use crate::{
+    control::{NotDone, wire::StopRequest},
+    daemon_args::{DaemonArgs, person},
+    failure::Failure,
+    picture::{Picture, RunnerLine},
+    subject,
+    table::{columns, since},
+    terminal,
+};
+
+/// What `runners` can be told.
+#[derive(Debug, clap::Args)]
+pub(crate) struct RunnersArgs {
+    #[command(subcommand)]
+    command: RunnersCommand,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum RunnersCommand {
+    /// Show the runners that a daemon knows
+    List(ListArgs),
+    /// Stop a runner; one that has, or may be getting, a job only with --force
+    Stop(StopArgs),
+}
+
+#[derive(Debug, clap::Args)]
+struct ListArgs {
+    #[command(flatten)]
+    daemon: DaemonArgs,
+    /// Also those that went in the last two hours
+    #[arg(long)]
+    all: bool,
+    /// One JSON object instead of a table (docs/commands.md)
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+struct StopArgs {
+    /// Its name, as `runners list` or GitHub shows it
+    name: String,
+    #[command(flatten)]
+    daemon: DaemonArgs,
+    /// At once and whatever it does: a job that it runs is lost
+    #[arg(long, requires = "why")]
+    force: bool,
+    /// The reason, for the record
+    #[arg(long, value_name = "TEXT")]
+    why: Option<String>,
+}
+
+/// Does it.
+pub(crate) fn command(args: &RunnersArgs) -> Result<ExitCode, Failure> {
+    match &args.command {
+        RunnersCommand::List(args) => list(args),
+        RunnersCommand::Stop(args) => stop(args),
+    }
+}
+
+fn list(args: &ListArgs) -> Result<ExitCode, Failure> {
+    let picture = Picture::take(&args.daemon)?;
+    let runners = picture.runners(args.all);
+    if args.json {
+        terminal::say(&json!({ "now_ms": picture.now_ms, "runners": runners }).to_string());
+        return Ok(ExitCode::SUCCESS);
+    }
+    if let Some(caveat) = picture.caveat() {
+        terminal::complain(&caveat);
+    }
+    if runners.is_empty() {
+        let more = if args.all { "" } else { "; `--all` shows those that went in the last two hours" };
+        terminal::say(&format!("no runner lives{more}"));
+        return Ok(ExitCode::SUCCESS);
+    }
+    let rows: Vec<_> = runners.iter().map(|runner| row(runner, picture.now_ms)).collect();
+    let heads = ["RUNNER", "CLASS", "STATE", "FOR", "AGE", "JOB", "REPOSITORY", "WHY"];
+    terminal::say(columns(heads, &rows).trim_end());
+    Ok(ExitCode::SUCCESS)
+}
+
+fn row(runner: &RunnerLine, now_ms: u64) -> [String; 8] {
+    [
+        runner.name.to_string(),
+        runner.class.to_string(),
+        runner.state.to_owned(),
+        runner.since_ms.map(|at_ms| since(at_ms, now_ms)).unwrap_or_default(),
+        since(runner.created_ms, now_ms),
+        runner.job.map(|job| job.to_string()).unwrap_or_default(),
+        runner.repository.as_ref().map(ToString::to_string).unwrap_or_default(),
+        runner.why.clone().unwrap_or_default(),
+    ]
+}
+
+fn stop(args: &StopArgs) -> Result<ExitCode, Failure> {
+    let runner = subject::base_name(&args.name).ok_or_else(|| {
+        Failure::usage(format!("`{}` is no runner's name: `self-runners runners list` shows them (sr-…)", args.name))
+    })?;
+    let wish = StopRequest { runner: runner.to_string(), force: args.force, by: person(args.why.as_deref()) };
+    match args.daemon.client()?.stop(&wish) {
+        Ok(said) => {
+            terminal::say(&format!("{runner}: {said}"));
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(NotDone::Refused(why)) => Err(Failure::failed(format!("{runner}: {why}"))),
+        Err(NotDone::Unreachable(error)) => Err(error.into()),
+    }
+}
