@@ -70,6 +70,9 @@ pub struct Options {
     pub address: IpAddr,
     /// The port; 0 takes a free one.
     pub port: u16,
+    /// The stand-in runner as a package, to be downloaded as the official one. Without it the releases name files that
+    /// are not there.
+    pub package: Option<Arc<[u8]>>,
 }
 
 impl Options {
@@ -83,6 +86,7 @@ impl Options {
             latency_ms: 0,
             address: Ipv4Addr::LOCALHOST.into(),
             port: 0,
+            package: None,
         }
     }
 }
@@ -167,6 +171,7 @@ fn routes() -> Router<Arc<Shared>> {
         .merge(apps::accounts())
         .merge(setup::routes())
         .merge(pages::routes())
+        .merge(runners::packages())
         .merge(broker::routes())
         .fallback(ask::no_such_route)
 }
