@@ -85,10 +85,12 @@ fn stand_in(dir: &Path) -> Result<PathBuf, Failure> {
 async fn open(args: &PracticeArgs) -> Result<Server, Failure> {
     let mut hub = Hub::new(fastrand::u64(..));
     hub.add_repo(&args.repo, false);
+    let package = std::env::current_exe().and_then(|exe| sim::standin::package(&exe)).ok();
     let options = Options {
         address: args.address,
         port: args.port,
         webhook_url: args.webhook.clone(),
+        package: package.map(Into::into),
         ..Options::new(TOKEN, WEBHOOK_SECRET)
     };
     let repo = args.repo.clone();

@@ -9,7 +9,9 @@ mod engine_words;
 mod front;
 mod notices;
 mod parts;
+pub(crate) mod plain;
 pub(crate) mod plan;
+mod programs;
 pub(crate) mod secrets;
 pub(crate) mod settings;
 mod vitals;
@@ -71,7 +73,8 @@ pub(crate) fn data_dir_of(config: Option<&Path>) -> Result<PathBuf, Failure> {
     let settings = Settings::read(&args, &Variables::of_process())?;
     // Other problems of the file are the daemon's.
     let named = settings.tree.get("data_dir").and_then(|node| node.value().as_str().map(PathBuf::from));
-    named.ok_or_else(|| {
+    let usual = plain::data_dir().filter(|dir| store_path(dir).is_file());
+    named.or(usual).ok_or_else(|| {
         Failure::usage("which daemon? Give its `--config FILE`, with `data_dir` in it, or its `--data DIR`")
     })
 }

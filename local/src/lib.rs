@@ -6,6 +6,7 @@
 
 pub mod docker;
 pub mod process;
+pub mod programs;
 pub mod sqlite;
 pub mod word;
 

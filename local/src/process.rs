@@ -52,6 +52,7 @@ use folder::{Folders, Prepared};
 
 use crate::{
     names::{self, is_task_name},
+    programs::{ProgramFolder, Programs},
     word::Word,
 };
 
@@ -72,6 +73,8 @@ pub struct ProcessSettings {
     pub args: Vec<String>,
     /// Folder of the runner program (`run.sh`); each task is given its own copy.
     pub runner_dir: PathBuf,
+    /// Where the runner program comes from instead, if it is fetched.
+    pub programs: Option<Arc<Programs>>,
     /// Further variables of the daemon that agents and jobs are given, by name.
     pub pass_env: Vec<String>,
     /// How long an agent that was asked to end is given.
@@ -92,6 +95,7 @@ impl ProcessSettings {
             program: program.into(),
             args: vec!["agent".into()],
             runner_dir: runner_dir.into(),
+            programs: None,
             pass_env: Vec::new(),
             stop_grace: STOP_GRACE,
             unborn_grace: UNBORN_GRACE,
@@ -165,7 +169,12 @@ impl Inner {
             return Ok(id);
         }
         let (inner, at, tags) = (self.clone(), id.clone(), spec.clone());
-        let prepared = blocking(move || inner.folders.prepare(&at, &tags, &inner.settings.runner_dir)).await;
+        let program = self.program(&id, &spec).await?;
+        let prepared = blocking(move || {
+            let from = program.as_ref().map_or(&inner.settings.runner_dir, |program| &program.path);
+            inner.folders.prepare(&at, &tags, from)
+        })
+        .await;
         match prepared {
             Ok(Prepared::Spawn) => self.clone().spawn(&id, &watched, spec, claim).await.map(|()| id),
             Ok(Prepared::Running) => Ok(id),
@@ -177,6 +186,14 @@ impl Inner {
                 self.forget(&id);
                 Err(error)
             }
+        }
+    }
+
+    /// The program that was fetched for a runner; held until the runner has its copy.
+    async fn program(&self, id: &TaskId, spec: &LaunchSpec) -> PortResult<Option<ProgramFolder>> {
+        match &self.settings.programs {
+            Some(programs) if self.folders.needs_program(id) => programs.folder(&spec.pool.scope).await.map(Some),
+            Some(_) | None => Ok(None),
         }
     }
 

@@ -15,7 +15,7 @@ use fleet::{
 
 use super::{
     config::{ConfigFile, OwnerSection},
-    secrets,
+    plain, secrets,
     settings::Problems,
 };
 
@@ -126,7 +126,7 @@ fn public(file: &ConfigFile, owners: &BTreeMap<String, Owner>, problems: &mut Pr
 
 fn classes(file: &ConfigFile, required: Option<&str>, problems: &mut Problems) -> Vec<Class> {
     if file.classes.is_empty() {
-        problems.add(&[], "no class of runners: add a section [[classes]] with `name` and `labels`");
+        return vec![plain::class()];
     }
     let groups_exist = file.owners.values().any(|owner| owner.organization);
     let mut checked: Vec<Class> = Vec::new();
@@ -238,7 +238,7 @@ pub(super) fn url(text: &str) -> Result<String, String> {
     Err(format!("`{text}` is no URL: begin it with http:// or https://"))
 }
 
-/// The folder of the runner program, from the root.
+/// What is left for everything else must be enough.
 pub(super) fn poll_share(percent: u32) -> Result<(), String> {
     if percent <= POLL_SHARE_MAX {
         return Ok(());
@@ -246,6 +246,7 @@ pub(super) fn poll_share(percent: u32) -> Result<(), String> {
     Err(format!("{percent}: give 0 to {POLL_SHARE_MAX}; the rest of GitHub's limits is for claims and repairs"))
 }
 
+/// The folder of the runner program, from the root.
 pub(super) fn runner_dir(dir: &Path) -> Result<PathBuf, String> {
     let shown = dir.display();
     if dir.join("run.sh").is_file() {

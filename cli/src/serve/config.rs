@@ -25,7 +25,8 @@ pub(crate) struct ConfigFile {
     pub(crate) listen: String,
     /// How runners reach this daemon, without a trailing slash. `http://<listen>` if absent.
     pub(crate) public_url: Option<String>,
-    /// Folder for everything that must survive a restart. Flag `--data`, also the variable `SELF_RUNNERS_DATA`.
+    /// Folder for everything that must survive a restart. Flag `--data`, also the variable `SELF_RUNNERS_DATA`. If absent,
+    /// `self-runners` in `$XDG_STATE_HOME` or `~/.local/state`.
     pub(crate) data_dir: Option<PathBuf>,
     /// Most live runners of all classes together, 0 to 10.
     pub(crate) max: u32,
@@ -50,7 +51,8 @@ pub(crate) struct ConfigFile {
     pub(crate) engine: EngineSection,
     /// The owners (organisations or users) that are served, by name.
     pub(crate) owners: BTreeMap<String, OwnerSection>,
-    /// The kinds of runner, in the order in which ties are decided.
+    /// The kinds of runner, in the order in which ties are decided. If there is none: one for jobs that ask for
+    /// `self-hosted`, `linux` and this machine's architecture.
     pub(crate) classes: Vec<Class>,
 }
 
@@ -83,8 +85,10 @@ pub(crate) struct GitHubSection {
 pub(crate) enum EngineSection {
     /// Each runner is a process group of this machine, in a fresh folder of its own.
     Process {
-        /// Folder of the unpacked runner program: the one with `run.sh`. Each runner is given a copy.
-        runner_dir: PathBuf,
+        /// Folder of the unpacked runner program: the one with `run.sh`. Each runner is given a copy. If absent, the
+        /// version that GitHub expects is fetched, verified and kept in the data folder.
+        #[serde(default)]
+        runner_dir: Option<PathBuf>,
         /// Names of this daemon's environment variables that runners and their jobs are given.
         #[serde(default)]
         pass_env: Vec<String>,
@@ -124,7 +128,7 @@ impl Default for ConfigFile {
             heartbeat_ms: controller::settings::HEARTBEAT_MS,
             github: GitHubSection::default(),
             engine: EngineSection::Process {
-                runner_dir: PathBuf::new(),
+                runner_dir: None,
                 pass_env: Vec::new(),
                 keep_logs: false,
                 half_launch_wait_ms: half_launch_wait_ms(),

@@ -12,6 +12,7 @@ use fleet::policy::Policy;
 use super::{
     checks,
     config::{ConfigFile, EngineSection},
+    plain,
     secrets::{self, Secrets},
     settings::{Problems, Settings, SettingsArgs, Variables},
 };
@@ -28,7 +29,7 @@ pub(crate) struct Plan {
     /// The data folder.
     pub(crate) data_dir: PathBuf,
     /// Folder of the runner program.
-    pub(crate) runner_dir: PathBuf,
+    pub(crate) runner_dir: Option<PathBuf>,
     /// Everything else of the file.
     pub(crate) file: ConfigFile,
     /// Token and webhook secrets.
@@ -44,7 +45,8 @@ impl Plan {
         let mut settings = Settings::read(args, &variables)?;
         if settings.is_empty() {
             return Err(Failure::usage(
-                "no configuration: write one with `self-runners config init`, or name one with `--config FILE`",
+                "no configuration: say what to serve with `--repo OWNER/NAME` or `--org NAME`, write a file with \
+                 `self-runners config init`, or name one with `--config FILE`",
             ));
         }
         let plan = Self::of(&mut settings, &variables);
@@ -77,9 +79,14 @@ impl Plan {
         let public_url = problems.keep(&["public_url"], public_url);
         problems.keep(&["github", "api_url"], checks::url(&file.github.api_url));
         problems.keep(&["github", "poll_share_percent"], checks::poll_share(file.github.poll_share_percent));
-        let data_dir = file.data_dir.clone().ok_or_else(|| "missing: name a folder, or give `--data DIR`".to_owned());
+        let data_dir = file
+            .data_dir
+            .clone()
+            .or_else(plain::data_dir)
+            .ok_or_else(|| "missing: name a folder, or give `--data DIR`".to_owned());
         let data_dir = problems.keep(&["data_dir"], data_dir);
-        let runner_dir = problems.keep(&["engine", "runner_dir"], checks::runner_dir(runner_dir));
+        let runner_dir = runner_dir.as_deref().map(checks::runner_dir).transpose();
+        let runner_dir = problems.keep(&["engine", "runner_dir"], runner_dir);
         let secrets = Secrets::read(&file.github, variables, problems);
         Some(Self {
             policy: policy?,

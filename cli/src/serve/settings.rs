@@ -19,6 +19,7 @@ mod verify;
 
 use std::path::{Path, PathBuf};
 
+use fleet::ids::Repo;
 use serde::Deserialize as _;
 
 pub(crate) use self::{
@@ -42,6 +43,16 @@ pub(crate) struct SettingsArgs {
     /// Folder for everything that must survive a restart
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
+    /// Serve this repository; may be given several times. With it no file is needed
+    #[arg(long, value_name = "OWNER/NAME", value_parser = repository)]
+    pub(crate) repo: Vec<Repo>,
+    /// Serve all repositories of this organisation, and register runners with it
+    #[arg(long, value_name = "NAME")]
+    pub(crate) org: Vec<String>,
+}
+
+fn repository(text: &str) -> Result<Repo, String> {
+    Repo::parse(text).ok_or_else(|| "write it as owner/name".to_owned())
 }
 
 impl SettingsArgs {
@@ -59,7 +70,31 @@ impl SettingsArgs {
         if let Some(data) = &self.data {
             given.push(("--data", vec!["data_dir".into()], data.to_string_lossy().as_ref().into()));
         }
+        if !self.repo.is_empty() || !self.org.is_empty() {
+            given.push((if self.org.is_empty() { "--repo" } else { "--org" }, vec!["owners".into()], self.owners()));
+        }
         given
+    }
+
+    /// The owners that flags name, as a section of the file.
+    fn owners(&self) -> toml::Value {
+        let mut owners = toml::Table::new();
+        for repo in &self.repo {
+            let owner = owners.entry(repo.owner()).or_insert_with(|| toml::Table::new().into());
+            if let Some(owner) = owner.as_table_mut()
+                && let Some(list) =
+                    owner.entry("repositories").or_insert_with(|| toml::Value::Array(Vec::new())).as_array_mut()
+            {
+                list.push(repo.name().into());
+            }
+        }
+        for org in &self.org {
+            let owner = owners.entry(org.as_str()).or_insert_with(|| toml::Table::new().into());
+            if let Some(owner) = owner.as_table_mut() {
+                owner.insert("organization".into(), true.into());
+            }
+        }
+        owners.into()
     }
 }
 

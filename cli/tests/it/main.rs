@@ -10,5 +10,6 @@ mod configuration;
 mod daemon;
 mod demo;
 mod intake;
+mod no_file;
 mod practice;
 mod usage;

@@ -85,6 +85,12 @@ impl Folders {
         ids.iter().filter_map(|id| self.of(id).read().transpose()).collect()
     }
 
+    /// Whether a launch of this task would copy the runner program: one that was made, or has ended, does not, and must
+    /// be answered even while no program is to be had.
+    pub(super) fn needs_program(&self, id: &TaskId) -> bool {
+        !self.ended.contains(id) && !self.of(id).is_open()
+    }
+
     /// Makes a folder ready for its agent, or says that there was one.
     pub(super) fn prepare(&self, id: &TaskId, spec: &LaunchSpec, program: &Path) -> PortResult<Prepared> {
         let folder = self.of(id);

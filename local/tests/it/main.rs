@@ -5,6 +5,7 @@
 mod process;
 mod process_bench;
 mod process_crash;
+mod programs;
 mod store;
 mod store_crash;
 mod store_file;
