@@ -6,6 +6,8 @@
 mod content;
 pub mod intake;
 mod pick;
+pub mod post;
+pub mod promises;
 mod signature;
 
 use fleet::{event::Event, ids::Repo, job::JobInput};

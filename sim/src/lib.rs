@@ -3,12 +3,15 @@
 //! - [`hub`]: a seeded GitHub in virtual time: repositories, runs, jobs, runners, deliveries, limits and its lies.
 //! - [`http`]: an HTTP face before it, so that the real client and real webhooks run against it.
 //! - [`workflow`] and [`standin`]: workflow files, and the program that executes their steps in the official runner's place.
+//! - [`payloads`] and [`hostile`]: deliveries as GitHub documents them, and bent ones.
 //! - [`swarm`]: random worlds with faults on, then off, the checker that watches them, and wrong deciders that it must catch.
 //!
 //! Nothing here may be linked into what runs in a cloud: the crates that are deployed do not depend on this one.
 
+pub mod hostile;
 pub mod http;
 pub mod hub;
+pub mod payloads;
 pub mod standin;
 pub mod swarm;
 pub mod workflow;

@@ -4,6 +4,7 @@
 
 mod bench;
 mod docs;
+mod fuzz;
 mod sim;
 mod tidy;
 
@@ -21,6 +22,7 @@ const COMMANDS: &[Command] = &[
     Command { name: "sim", about: "run random worlds against the core and check its promises", run: sim::run_command },
     Command { name: "docs", about: "write the documents that are made from the code", run: docs::run },
     Command { name: "bench", about: "measure: `bench core`", run: bench::run },
+    Command { name: "fuzz", about: "send bent requests through the webhook's way in", run: fuzz::run },
 ];
 
 fn main() -> ExitCode {

@@ -100,8 +100,8 @@ async fn dispatch(shared: &Shared, url: &str, event: &str, guid: Guid, target: &
     post(url, &headers, body.as_bytes()).await
 }
 
-/// `sha256=` and the hexadecimal HMAC over the raw body.
-fn signature(secret: &str, body: &[u8]) -> String {
+/// `X-Hub-Signature-256`: `sha256=` and the hexadecimal HMAC over the raw body.
+pub fn signature(secret: &str, body: &[u8]) -> String {
     // A key of any length is fine for HMAC; the error cannot occur, and an empty signature is refused.
     let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret.as_bytes()) else { return String::new() };
     mac.update(body);

@@ -52,7 +52,6 @@ mod launch;
 mod listener;
 mod logs;
 mod orphans;
-mod package;
 mod scope;
 mod signals;
 mod time;
@@ -64,7 +63,6 @@ mod tests;
 use std::path::{Path, PathBuf};
 
 pub use install::install;
-pub use package::package;
 
 /// Name of the listener's process and file.
 pub const LISTENER: &str = "Runner.Listener";

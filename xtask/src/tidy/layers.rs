@@ -25,7 +25,8 @@ const RULES: &[Rule] = &[
     Rule { home: "agent", may: &["fleet"], in_tests: &["sim"] },
     Rule { home: "lambdas", may: &OWN, in_tests: &[] },
     Rule { home: "cli", may: &OWN, in_tests: &[] },
-    Rule { home: "xtask", may: &["fleet", "sim"], in_tests: &[] },
+    Rule { home: "fuzz", may: &["github", "sim"], in_tests: &[] },
+    Rule { home: "xtask", may: &["fleet", "github", "sim"], in_tests: &[] },
 ];
 
 /// What the pure crate must do without, in production: async, IO, clock, randomness, logs.
