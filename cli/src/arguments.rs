@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 
 use crate::{
     config::ConfigArgs, demo::DemoArgs, drain::DrainArgs, jobs::JobsArgs, practice::PracticeArgs, runners::RunnersArgs,
-    serve::ServeArgs, status::StatusArgs, why::WhyArgs,
+    serve::ServeArgs, status::StatusArgs, webhook_send::WebhookArgs, why::WhyArgs,
 };
 
 /// Short-lived machines for GitHub Actions jobs: one job, one runner, then nothing.
@@ -38,6 +38,8 @@ pub(crate) enum Command {
     Runners(RunnersArgs),
     /// Start nothing more of a class or of all: idle runners end, busy ones finish, jobs wait
     Drain(DrainArgs),
+    /// Send a webhook by hand, signed as GitHub signs it
+    Webhook(WebhookArgs),
     /// Entrypoint of a runner's machine; engines start it, people do not
     #[command(hide = true)]
     Agent {

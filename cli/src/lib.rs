@@ -12,6 +12,7 @@
 //! | `status`, `jobs`, `runners`, `why` | parts of that picture |
 //! | `runners`, `drain` | what a person wants of the living daemon |
 //! | `subject`, `table`, `terminal` | what is asked about, and text for people |
+//! | `webhook_send` | `webhook send`: a delivery by hand |
 //! | [`failure`] | what a person reads when something fails, and the exit code |
 //!
 //! No decision about a job or a runner is made here: that is `fleet`'s.
@@ -33,6 +34,7 @@ mod status;
 mod subject;
 mod table;
 mod terminal;
+mod webhook_send;
 mod why;
 
 use std::process::ExitCode;
@@ -83,6 +85,7 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Jobs(args) => jobs::command(&args),
         Command::Runners(args) => runners::command(&args),
         Command::Drain(args) => drain::command(&args),
+        Command::Webhook(args) => webhook_send::command(&args),
         Command::Agent { args } => Ok(agent::main_with(&["agent"], args)),
     }
 }

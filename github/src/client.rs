@@ -7,6 +7,8 @@ mod app_deliveries;
 mod check;
 mod deliveries;
 mod etags;
+mod fetch;
+mod glance;
 mod groups;
 mod jobs;
 mod known;
@@ -18,14 +20,15 @@ mod transport;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use controller::ports::{Clock, ErrorKind, FailedDelivery, GitHub, JitConfig, JitRequest, PortResult};
+use controller::ports::{Clock, ErrorKind, FailedDelivery, GitHub, JitConfig, JitRequest, Look, PortResult};
 use fleet::{
     event::{Event, Registration},
     ids::{JobId, RegistrationId, Repo, Scope},
+    rota::How,
 };
 use tokio::sync::OnceCell;
 
-use self::{app_deliveries::Recent, etags::Etags, known::Known, transport::Transport};
+use self::{app_deliveries::Recent, etags::Etags, glance::Glances, known::Known, transport::Transport};
 pub use self::{check::Checked, groups::RunnerGroup, runners::RunnerToken};
 use crate::{
     settings::{self, GITHUB_COM, Settings},
@@ -48,6 +51,7 @@ pub struct Client {
     recent: Mutex<Option<Recent>>,
     /// Repositories' numbers.
     repositories: Known<Repo>,
+    glances: Glances,
 }
 
 impl Client {
@@ -69,6 +73,7 @@ impl Client {
             app_hook: OnceCell::new(),
             recent: Mutex::new(None),
             repositories: Known::new(),
+            glances: Glances::default(),
         })
     }
 }
@@ -109,7 +114,11 @@ impl GitHub for Client {
     }
 
     async fn open_jobs(&self, repo: &Repo) -> PortResult<Vec<Event>> {
-        self.list_open_jobs(repo).await
+        Ok(self.list_open_jobs(repo).await?.jobs.unwrap_or_default())
+    }
+
+    async fn look(&self, repo: &Repo, how: How) -> PortResult<Look> {
+        self.look_at(repo, how).await
     }
 
     async fn repositories(&self, owner: &str) -> PortResult<Vec<Repo>> {

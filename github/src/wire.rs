@@ -45,6 +45,8 @@ pub(crate) struct Wire {
 pub(crate) struct Answer {
     /// JSON body; null if there was none.
     pub(crate) body: Value,
+    /// It is what was answered the last time: it came as 304.
+    pub(crate) unchanged: bool,
     headers: HeaderMap,
 }
 
@@ -75,6 +77,7 @@ pub(crate) struct Raw {
     pub(crate) status: u16,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Arc<[u8]>,
+    pub(crate) unchanged: bool,
 }
 
 impl fmt::Debug for Wire {
@@ -140,7 +143,7 @@ impl Wire {
             }
             body.extend_from_slice(&chunk);
         }
-        Ok(Raw { status, headers, body: body.into() })
+        Ok(Raw { status, headers, body: body.into(), unchanged: false })
     }
 
     /// What an answer means.
@@ -155,7 +158,8 @@ impl Wire {
         }
         let empty = raw.body.is_empty() || !ask.call.answered;
         let body = if empty { Ok(Value::Null) } else { serde_json::from_slice(&raw.body) };
-        Ok(Answer { body: body.map_err(|error| unreadable(ask.call, error))?, headers: raw.headers })
+        let body = body.map_err(|error| unreadable(ask.call, error))?;
+        Ok(Answer { body, unchanged: raw.unchanged, headers: raw.headers })
     }
 }
 

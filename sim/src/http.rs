@@ -3,7 +3,7 @@
 //!
 //! REST as documented (FACTS §2), signed webhooks (FACTS §1), and the stand-in runner's private broker
 //! ([`crate::standin::wire`]). All rules are [`crate::hub::Hub`]'s; here they only get a clock and a transport. It
-//! listens on the loopback address only.
+//! listens on the loopback address unless told otherwise.
 //!
 //! | module | what it holds |
 //! |---|---|
@@ -38,7 +38,7 @@ mod webhooks;
 mod words;
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use axum::Router;
@@ -67,8 +67,13 @@ pub struct Options {
     pub webhook_form: bool,
     /// How far away it is: added to each REST answer, milliseconds. GitHub is about 150 away.
     pub latency_ms: u64,
+    /// The address: that of loopback, unless containers must reach it too.
+    pub address: IpAddr,
     /// The port; 0 takes a free one.
     pub port: u16,
+    /// The stand-in runner as a package, to be downloaded as the official one. Without it the releases name files that
+    /// are not there.
+    pub package: Option<Arc<[u8]>>,
 }
 
 impl Options {
@@ -80,7 +85,9 @@ impl Options {
             webhook_secret: webhook_secret.to_owned(),
             webhook_form: false,
             latency_ms: 0,
+            address: Ipv4Addr::LOCALHOST.into(),
             port: 0,
+            package: None,
         }
     }
 }
@@ -137,7 +144,7 @@ pub async fn serve(hub: Hub, options: Options) -> io::Result<Server> {
 /// # Errors
 /// The port cannot be listened on.
 pub async fn serve_beside(mut hub: Hub, options: Options, beside: impl FnOnce(Handle) -> Router) -> io::Result<Server> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, options.port)).await?;
+    let listener = TcpListener::bind((options.address, options.port)).await?;
     let address = listener.local_addr()?;
     hub.times.assume_heartbeats = false;
     hub.keep_notes();
@@ -165,6 +172,7 @@ fn routes() -> Router<Arc<Shared>> {
         .merge(apps::accounts())
         .merge(setup::routes())
         .merge(pages::routes())
+        .merge(runners::packages())
         .merge(broker::routes())
         .fallback(ask::no_such_route)
 }

@@ -18,6 +18,7 @@ fn help_is_as_reviewed() {
         ("help_runners", &["runners", "--help"]),
         ("help_runners_stop", &["runners", "stop", "--help"]),
         ("help_drain", &["drain", "--help"]),
+        ("help_webhook_send", &["webhook", "send", "--help"]),
     ] {
         let ran = run(args);
         assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{args:?}");

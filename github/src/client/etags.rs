@@ -9,7 +9,7 @@ use std::{
 };
 
 /// Most answers kept.
-const ANSWERS_MAX: usize = 512;
+const ANSWERS_MAX: usize = 4_096;
 
 /// Most bytes of bodies kept.
 const BYTES_MAX: usize = 16 * 1024 * 1024;

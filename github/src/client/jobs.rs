@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use controller::ports::{ErrorKind, PortResult};
+use controller::ports::{ErrorKind, Look, PortResult};
 use fleet::{
     event::Event,
     ids::{JobId, Repo, RunId},
     job::JobInput,
+    rota::Cost,
 };
 
 use super::{Client, found};
@@ -43,31 +44,42 @@ impl Client {
     }
 
     /// The jobs that have not ended. One request after the other: GitHub asks for that.
-    pub(super) async fn list_open_jobs(&self, repo: &Repo) -> PortResult<Vec<Event>> {
+    pub(super) async fn list_open_jobs(&self, repo: &Repo) -> PortResult<Look> {
         let mut runs: BTreeMap<RunId, Option<bool>> = BTreeMap::new();
+        let mut cost = Cost::default();
         for status in OPEN_RUNS {
             let ask = Ask::repo(&contract::LIST_RUNS, repo).with("status", status).with("exclude_pull_requests", true);
             let listing = self.transport.list(&ask, Some("workflow_runs"), RUN_PAGES_MAX, run).await?;
+            cost += listing.cost;
             runs.extend(listing.read_so_far(&ask));
         }
+        let open = !runs.is_empty();
         let mut jobs = BTreeMap::new();
         for (run, public) in runs {
-            for event in self.open_jobs_of(repo, run, public).await? {
+            for event in self.open_jobs_of(repo, run, public, &mut cost).await? {
                 if let Event::Job { facts, .. } = &event {
                     jobs.insert(facts.id, event);
                 }
             }
         }
-        Ok(jobs.into_values().collect())
+        Ok(Look { jobs: Some(jobs.into_values().collect()), open, changed: false, cost })
     }
 
-    async fn open_jobs_of(&self, repo: &Repo, run: RunId, public: Option<bool>) -> PortResult<Vec<Event>> {
+    async fn open_jobs_of(
+        &self,
+        repo: &Repo,
+        run: RunId,
+        public: Option<bool>,
+        cost: &mut Cost,
+    ) -> PortResult<Vec<Event>> {
         let ask = Ask::repo(&contract::LIST_JOBS, repo).at("run_id", run).with("filter", "latest");
         let read = |job: &Fields<'_>| event(job, repo, public, JobInput::Queued);
         // A run that was deleted after it was listed has no open jobs.
         let Some(listing) = found(self.transport.list(&ask, Some("jobs"), JOB_PAGES_MAX, read).await)? else {
+            *cost += Cost::of_request(false);
             return Ok(Vec::new());
         };
+        *cost += listing.cost;
         Ok(listing.read_so_far(&ask).into_iter().flatten().filter(is_open).collect())
     }
 

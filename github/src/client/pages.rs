@@ -1,6 +1,7 @@
 //! Reading a list page by page: a hundred items each, a bound on the pages, and whether the list moved meanwhile.
 
 use controller::ports::{PortError, PortResult};
+use fleet::rota::Cost;
 use serde_json::Value;
 
 use super::transport::Transport;
@@ -21,6 +22,8 @@ pub(super) struct Listing<T> {
     pub(super) whole: bool,
     /// False if its length changed while it was read: an item may have slipped from one page to another unseen.
     pub(super) steady: bool,
+    /// What it cost to read it.
+    pub(super) cost: Cost,
 }
 
 impl<T> Listing<T> {
@@ -53,11 +56,13 @@ impl Transport {
         pages_max: u32,
         read: impl Fn(&Fields<'_>) -> Result<T, FieldError> + Send + Sync,
     ) -> PortResult<Listing<T>> {
-        let mut listing = Listing { items: Vec::new(), whole: false, steady: true };
+        let mut listing = Listing { items: Vec::new(), whole: false, steady: true, cost: Cost::default() };
         let mut total = None;
         for page in 1..=pages_max {
             let page = ask.clone().with("per_page", PAGE_ITEMS).with("page", page);
-            let body = self.send(&page).await?.body;
+            let answer = self.send(&page).await?;
+            listing.cost += Cost::of_request(answer.unchanged);
+            let body = answer.body;
             let count = take(&body, name, &mut listing.items, &read).map_err(|why| unreadable(ask.call, why))?;
             let now = body.get("total_count").and_then(Value::as_u64);
             listing.steady &= total.is_none() || total == now;

@@ -49,6 +49,22 @@ impl Transport {
         wire.judge(ask, raw, token.as_ref())
     }
 
+    /// Makes a reading request whose ETag the caller keeps; `None`: the answer is what it was.
+    pub(super) async fn send_if_changed(&self, ask: &Ask<'_>, etag: Option<&str>) -> PortResult<Option<Answer>> {
+        let wire = self.wire(ask);
+        let url = wire.url(ask)?;
+        let mut token = self.credential(ask).await?;
+        let mut raw = wire.exchange(ask, url.clone(), token.as_ref(), etag).await?;
+        if raw.status == 401
+            && let Some(refused) = &token
+            && let Some(renewed) = self.renewed(ask, refused).await?
+        {
+            raw = wire.exchange(ask, url, Some(&renewed), etag).await?;
+            token = Some(renewed);
+        }
+        if raw.status == 304 { Ok(None) } else { wire.judge(ask, raw, token.as_ref()).map(Some) }
+    }
+
     fn wire(&self, ask: &Ask<'_>) -> &Wire {
         let elsewhere = self.releases.as_ref().filter(|_| ask.call.credential == Credential::Public);
         elsewhere.unwrap_or(&self.github)
@@ -82,7 +98,7 @@ impl Transport {
         if let Some(kept) = kept
             && raw.status == 304
         {
-            return Ok(Raw { status: ask.call.success, body: kept.body, ..raw });
+            return Ok(Raw { status: ask.call.success, body: kept.body, unchanged: true, ..raw });
         }
         let etag = raw.headers.get(ETAG).and_then(|etag| etag.to_str().ok());
         if let Some(etag) = etag.filter(|_| ask.call.conditional && raw.status == ask.call.success) {

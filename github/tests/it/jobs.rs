@@ -5,6 +5,7 @@ use fleet::{
     event::Event,
     ids::{JobId, Repo, RunId},
     job::{Conclusion, JobInput},
+    rota::How,
 };
 use serde_json::{Value, json};
 
@@ -149,6 +150,34 @@ async fn an_unchanged_list_is_asked_for_with_its_etag_and_taken_from_memory() {
     for pass in [&tags[5..10], &tags[10..15]] {
         assert_eq!(pass, [Some("W/\"runs\""), None, None, None, Some("\"jobs-10\"")]);
     }
+}
+
+#[tokio::test]
+async fn a_quiet_repository_costs_one_request_and_an_unchanged_one_none() {
+    let newest = |status: &str| json!({"total_count": 1, "workflow_runs": [{"id": 1, "status": status}]});
+    let answers = [
+        reply(RUNS, 200, &newest("completed")).header("etag", "\"one\""),
+        reply(RUNS, 304, &Value::Null),
+        reply(RUNS, 200, &newest("queued")).header("etag", "\"two\""),
+        reply(RUNS, 200, &runs(&[(1, "private")])),
+        no_runs(),
+        no_runs(),
+        no_runs(),
+        reply(JOBS, 200, &jobs(&[job(10, "queued")])),
+    ];
+    let server = Server::start(answers).await;
+    let client = server.client();
+    let mut looks = Vec::new();
+    for _ in 0..3 {
+        looks.push(client.look(&repo(), How::Glance).await.unwrap());
+    }
+    let told: Vec<_> =
+        looks.iter().map(|look| (look.open, look.changed, look.cost.requests, look.cost.charged)).collect();
+    assert_eq!(told, [(false, true, 1, 1), (false, false, 1, 0), (true, true, 6, 6)]);
+    assert_eq!((looks[1].jobs.as_ref(), looks[2].jobs.as_ref().map(Vec::len)), (None, Some(1)));
+    let seen = server.finish();
+    assert_eq!(seen[1].headers["if-none-match"], "\"one\"");
+    assert_eq!((seen[0].query["per_page"].as_str(), seen[0].query.get("status")), ("30", None));
 }
 
 #[tokio::test]

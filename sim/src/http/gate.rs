@@ -11,6 +11,7 @@ use axum::middleware::{FromFnLayer, Next, from_fn_with_state};
 use axum::response::Response;
 
 use super::ask::refusal;
+use super::runners::PACKAGES;
 use super::words;
 use super::world::{Shared, World, now_ms};
 use crate::hub::limits::RestError;
@@ -20,7 +21,7 @@ type Passing = std::pin::Pin<Box<dyn Future<Output = Response> + Send>>;
 type Pass = fn(axum::extract::State<Arc<Shared>>, Request, Next) -> Passing;
 
 /// What is open to everybody.
-const OPEN: [&str; 4] = [wire::PREFIX, "/settings/", "/organizations/", "/app-manifests/"];
+const OPEN: [&str; 5] = [wire::PREFIX, PACKAGES, "/settings/", "/organizations/", "/app-manifests/"];
 /// What only an App may ask, in its own name, beside all below `/app`.
 const APP_ONLY: &str = "/installation";
 /// What anybody may read, with any good token.

@@ -1,13 +1,18 @@
 //! REST on self-hosted runners, the same below a repository and below an organisation (FACTS §2).
 
+use std::future::{Ready, ready};
 use std::sync::Arc;
 
 use axum::Router;
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::response::Response;
 use fleet::ids::RegistrationId;
 use fleet::labels::LabelSet;
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
-use super::ask::{Answer, Ask, delete, get, post};
+use super::ask::{Answer, Ask, delete, get, post, refusal};
 use super::world::{Shared, World};
 use crate::hub::limits::{RestError, RestResult};
 use crate::hub::model::{DEFAULT_GROUP, NewRunner};
@@ -96,9 +101,9 @@ fn downloads(ask: &Ask, _world: &mut World, _now_ms: u64) -> RestResult<Answer> 
             json!({
                 "os": os,
                 "architecture": arch,
-                "download_url": asset_url(&file),
+                "download_url": asset_url(ask, &file),
                 "filename": file,
-                "sha256_checksum": asset_sha256(os, arch),
+                "sha256_checksum": asset_sha256(ask, os, arch),
             })
         })
         .collect();
@@ -152,15 +157,37 @@ fn asset_name(os: &str, arch: &str) -> String {
     format!("actions-runner-{os}-{arch}-{RUNNER_VERSION}.tar.gz")
 }
 
-fn asset_url(file: &str) -> String {
-    format!("https://github.com/actions/runner/releases/download/v{RUNNER_VERSION}/{file}")
+fn asset_url(ask: &Ask, file: &str) -> String {
+    match &ask.shared.options.package {
+        Some(_) => format!("{}{PACKAGES}{file}", ask.shared.url),
+        None => format!("https://github.com/actions/runner/releases/download/v{RUNNER_VERSION}/{file}"),
+    }
 }
 
-/// There is no such file here; the sum is a number like one.
-fn asset_sha256(os: &str, arch: &str) -> String {
+/// The sum of the package; where there is none, a number like one.
+fn asset_sha256(ask: &Ask, os: &str, arch: &str) -> String {
+    if let Some(package) = &ask.shared.options.package {
+        return Sha256::digest(package).iter().map(|byte| format!("{byte:02x}")).collect();
+    }
     let mix = |sum: u64, byte: u8| sum.wrapping_mul(131).wrapping_add(u64::from(byte));
     let number = os.bytes().chain(arch.bytes()).fold(0x5f37_59df, mix);
     format!("{number:016x}").repeat(4)
+}
+
+/// What the paths of packages begin with. Anybody may have them, as from GitHub.
+pub(super) const PACKAGES: &str = "/packages/";
+
+/// Packages, without a token.
+pub(super) fn packages() -> Router<Arc<Shared>> {
+    Router::new().route("/packages/{file}", axum::routing::get(package))
+}
+
+fn package(State(shared): State<Arc<Shared>>, Path(file): Path<String>) -> Ready<Response> {
+    let known = PLATFORMS.iter().any(|(os, arch)| asset_name(os, arch) == file);
+    ready(match shared.options.package.clone().filter(|_| known) {
+        Some(package) => Response::new(Body::from(package.to_vec())),
+        None => refusal(&RestError::not_found(), None),
+    })
 }
 
 /// `GET /repos/actions/runner/releases/tags/{tag}`: there is one release.
@@ -177,14 +204,14 @@ pub(super) fn latest_release(ask: &Ask, _world: &mut World, now_ms: u64) -> Rest
     let mut text = format!("## SHA-256 Checksums of v{RUNNER_VERSION}\n");
     let mut assets = Vec::new();
     for (index, (os, arch)) in PLATFORMS.iter().enumerate() {
-        let (file, sum) = (asset_name(os, arch), asset_sha256(os, arch));
+        let (file, sum) = (asset_name(os, arch), asset_sha256(ask, os, arch));
         text += &format!("- {file} <!-- BEGIN SHA {os}-{arch} -->{sum}<!-- END SHA {os}-{arch} -->\n");
         assets.push(json!({
             "id": index + 1,
             "name": file,
             "state": "uploaded",
             "content_type": "application/x-gzip",
-            "browser_download_url": asset_url(&file),
+            "browser_download_url": asset_url(ask, &file),
             "digest": format!("sha256:{sum}"),
         }));
     }

@@ -9,10 +9,10 @@ use std::path::Path;
 
 use super::{LISTENER, WORKER};
 
-const RUN: &str = include_str!("run.sh");
-const CONFIG: &str = include_str!("config.sh");
+pub(super) const RUN: &str = include_str!("run.sh");
+pub(super) const CONFIG: &str = include_str!("config.sh");
 /// Everybody may read and run it, only the owner may change it.
-const SCRIPT_MODE: u32 = 0o755;
+pub(super) const SCRIPT_MODE: u32 = 0o755;
 
 /// Makes `dir` a runner folder: `run.sh`, `config.sh`, `bin/Runner.Listener`, `bin/Runner.Worker`.
 ///

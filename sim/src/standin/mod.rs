@@ -52,6 +52,7 @@ mod launch;
 mod listener;
 mod logs;
 mod orphans;
+mod package;
 mod scope;
 mod signals;
 mod time;
@@ -63,6 +64,7 @@ mod tests;
 use std::path::{Path, PathBuf};
 
 pub use install::install;
+pub use package::package;
 
 /// Name of the listener's process and file.
 pub const LISTENER: &str = "Runner.Listener";

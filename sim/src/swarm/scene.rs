@@ -156,6 +156,15 @@ impl Scene {
         self.until("all controllers are dead", |scene| scene.world.fleet.all().is_empty()).await;
     }
 
+    /// All controllers are asked to end, and do when they have done what they have in hand. They come back by
+    /// themselves.
+    pub async fn end_controllers(&self) {
+        self.world.fleet.all().iter().for_each(|process| process.controller.end());
+        let in_hand = |scene: &Self| scene.store().look(|it| it.effects().any(|(_, pending)| pending.lease.is_some()));
+        self.until("nothing is in hand", |scene| !in_hand(scene)).await;
+        self.kill_controllers().await;
+    }
+
     /// The store loses all that it holds.
     pub fn empty_store(&self) {
         self.world.trace(|| "the store is emptied".into());

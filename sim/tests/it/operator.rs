@@ -150,7 +150,26 @@ fn a_runner_is_stopped_without_force_only_where_that_costs_no_job() {
         assert!(matches!(&said, Outcome::Refused(text) if text.contains("is booting")), "{said:?}");
         world.until_row(job, |row| matches!(row.state, fleet::job::JobState::Running { .. })).await;
         let said = world.stop_idle_runner(&runner).await;
-        assert_eq!(said, Outcome::Refused(format!("it runs job {job}, which would be lost")));
+        assert_eq!(said, Outcome::Refused(format!("it runs job {job}, which would be lost; only force stops it")));
         world.until_done(job).await;
     });
+}
+
+#[test]
+fn a_daemon_that_is_asked_to_end_does_what_it_has_in_hand_and_begins_nothing() {
+    let told = story(|world| async move {
+        let first = world.push("acme/web", LINUX);
+        world
+            .until("a launch is under way", |world| {
+                world.runners().iter().any(|row| row.state == RunnerState::Reserved)
+            })
+            .await;
+        world.end_controllers().await;
+        let is_answered = |row: &Runner| row.task.is_some();
+        assert!(world.runners().iter().all(is_answered), "a launch was cut off: {:?}", world.runners());
+        let second = world.push("acme/api", LINUX);
+        world.until_done(first).await;
+        world.until_done(second).await;
+    });
+    assert_eq!(told.started, 2);
 }
