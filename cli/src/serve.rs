@@ -1,5 +1,6 @@
 //! `serve`: the daemon. From the command line to a checked plan; what runs is in `daemon`.
 
+mod bridge;
 mod checks;
 mod clock;
 pub(crate) mod config;

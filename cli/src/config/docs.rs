@@ -120,9 +120,10 @@ fn spoken(name: &str, value: &Json) -> String {
 const HEAD: &str = include_str!("docs/head.md");
 
 /// By situation.
-pub(super) const EXAMPLES: [(&str, &str); 3] = [
+pub(super) const EXAMPLES: [(&str, &str); 4] = [
     ("One repository, with a webhook", include_str!("../../../docs/examples/webhook.toml")),
     ("An organisation, without a webhook", include_str!("../../../docs/examples/polling.toml")),
+    ("Containers", include_str!("../../../docs/examples/docker.toml")),
     ("GitHub Enterprise Server", include_str!("../../../docs/examples/enterprise.toml")),
 ];
 

@@ -14,7 +14,7 @@ use fleet::{
 };
 
 use super::{
-    config::{ConfigFile, OwnerSection},
+    config::{ConfigFile, EngineSection, OwnerSection},
     plain, secrets,
     settings::Problems,
 };
@@ -205,8 +205,50 @@ fn time(value_ms: u64) -> Result<(), String> {
     Err(format!("{value_ms} milliseconds are too few: write at least {MS_MIN} (a second is 1000, a minute 60000)"))
 }
 
+/// The engine; the answer is the folder of the runner program, where runners are processes.
+pub(super) fn engine(file: &ConfigFile, problems: &mut Problems) -> Option<Option<PathBuf>> {
+    match &file.engine {
+        EngineSection::Process { runner_dir: dir, pass_env, .. } => {
+            root(pass_env, problems);
+            problems.keep(&["engine", "runner_dir"], dir.as_deref().map(runner_dir).transpose())
+        }
+        EngineSection::Docker { image, network, .. } => {
+            problems.keep(&["engine", "network"], bridge(network));
+            problems.keep(&["engine", "image"], image.as_deref().map_or(Ok(()), image_name));
+            for (n, class) in file.classes.iter().enumerate() {
+                let at = n.to_string();
+                problems.keep(&["classes", &at, "image"], class_image(class.image.as_deref(), image.as_deref()));
+            }
+            Some(None)
+        }
+    }
+}
+
+fn class_image(own: Option<&str>, usual: Option<&str>) -> Result<(), String> {
+    match (own, usual) {
+        (Some(own), _) => image_name(own),
+        (None, Some(_)) => Ok(()),
+        (None, None) => Err("no image: name one here, or for all classes with `image` below [engine]".to_owned()),
+    }
+}
+
+fn image_name(text: &str) -> Result<(), String> {
+    if local::docker::is_image(text) {
+        return Ok(());
+    }
+    Err(format!("`{text}` is no name of an image: write it as for `docker pull`"))
+}
+
+/// Containers in the machine's own network could reach everything that listens on its loopback address, `/webhook` too.
+fn bridge(network: &str) -> Result<(), String> {
+    if network.is_empty() || ["host", "none"].contains(&network) || network.starts_with("container:") {
+        return Err(format!("`{network}` keeps nothing apart: name a bridge (`docker network ls`)"));
+    }
+    Ok(())
+}
+
 /// The runner program refuses root unless a variable says otherwise (FACTS §3), and that variable must reach it.
-pub(super) fn root(pass_env: &[String], problems: &mut Problems) {
+fn root(pass_env: &[String], problems: &mut Problems) {
     let told = std::env::var_os(ALLOW_ROOT).is_some() && pass_env.iter().any(|name| name == ALLOW_ROOT);
     if rustix::process::geteuid().is_root() && !told {
         let what = format!(
@@ -247,7 +289,7 @@ pub(super) fn poll_share(percent: u32) -> Result<(), String> {
 }
 
 /// The folder of the runner program, from the root.
-pub(super) fn runner_dir(dir: &Path) -> Result<PathBuf, String> {
+fn runner_dir(dir: &Path) -> Result<PathBuf, String> {
     let shown = dir.display();
     if dir.join("run.sh").is_file() {
         return std::path::absolute(dir).map_err(|error| format!("{shown}: {error}"));
@@ -272,3 +314,23 @@ const LOGIN_CHARS_MAX: usize = 39;
 
 /// Below this a time was most likely meant in another unit.
 const MS_MIN: u64 = 100;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_class_of_containers_needs_an_image() {
+        assert!(class_image(Some("ghcr.io/a/runner:1"), None).is_ok() && class_image(None, Some("x")).is_ok());
+        assert!(class_image(None, None).unwrap_err().contains("below [engine]"));
+        assert!(class_image(Some("a runner"), None).unwrap_err().contains("docker pull"));
+    }
+
+    #[test]
+    fn containers_are_never_in_the_machines_own_network() {
+        assert!(bridge("bridge").is_ok() && bridge("runners").is_ok());
+        for bad in ["", "host", "none", "container:x"] {
+            assert!(bridge(bad).is_err(), "{bad}");
+        }
+    }
+}

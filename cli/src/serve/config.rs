@@ -99,6 +99,60 @@ pub(crate) enum EngineSection {
         #[serde(default = "half_launch_wait_ms")]
         half_launch_wait_ms: u64,
     },
+    /// Each runner is a container of a Docker engine of this machine. CPU, memory and processes are limited as the class
+    /// says; the disk too where the engine's storage driver can (it is said at the start). `arch` is the engine's own.
+    Docker {
+        /// Image of the classes that name none. Any image will do whose entrypoint is the agent.
+        #[serde(default)]
+        image: Option<String>,
+        /// When images are fetched from their registry.
+        #[serde(default)]
+        pull: PullWhen,
+        /// Where the engine listens: `unix:///PATH`, or `tcp://127.0.0.1:PORT`.
+        #[serde(default = "docker_host")]
+        host: String,
+        /// The bridge network that containers are in. Without `public_url` the daemon listens on its gateway address too,
+        /// for agents only.
+        #[serde(default = "docker_network")]
+        network: String,
+        /// Who runs the agent in its container, `USER` or `UID:GID`. The image's own user if absent.
+        #[serde(default)]
+        user: Option<String>,
+        /// Folder of the runner program in the image. If absent, the image says it in `SELF_RUNNERS_RUNNER_DIR`.
+        #[serde(default)]
+        runner_dir: Option<String>,
+        /// Let programs in containers gain rights, as `sudo` does.
+        #[serde(default)]
+        allow_sudo: bool,
+        /// Names of this daemon's environment variables that runners and their jobs are given.
+        #[serde(default)]
+        pass_env: Vec<String>,
+        /// Keep the logs of ended runners in the data folder.
+        #[serde(default)]
+        keep_logs: bool,
+    },
+}
+
+/// When images are fetched.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum PullWhen {
+    /// Never: load them by hand.
+    Never,
+    /// When the engine has none of that name.
+    #[default]
+    Missing,
+    /// Before each launch.
+    Always,
+}
+
+impl EngineSection {
+    /// Variables of the daemon that runners are given.
+    pub(crate) fn pass_env(&self) -> &[String] {
+        match self {
+            Self::Process { pass_env, .. } | Self::Docker { pass_env, .. } => pass_env,
+        }
+    }
 }
 
 /// `[owners.<name>]`
@@ -155,6 +209,14 @@ impl Default for GitHubSection {
 
 fn half_launch_wait_ms() -> u64 {
     u64::try_from(local::process::UNBORN_GRACE.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn docker_host() -> String {
+    local::docker::HOST_DEFAULT.into()
+}
+
+fn docker_network() -> String {
+    local::docker::NETWORK_DEFAULT.into()
 }
 
 /// Milliseconds between two sweeps: with webhooks working it has little to do.

@@ -28,6 +28,7 @@ use tokio::{
 use tracing::{info, warn};
 
 use super::{
+    bridge::{self, Bridge},
     clock::WallClock,
     engine_words,
     front::{self, Front},
@@ -50,7 +51,9 @@ pub(crate) async fn run(plan: Plan) -> Result<(), Failure> {
     let control = Server::open(&plan.data_dir)?;
     let listener = bind(plan.listen).await?;
     let address = listener.local_addr().map_err(|error| Failure::failed(format!("cannot listen: {error}")))?;
-    let url = plan.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
+    let bridge = bridge::open(&plan, parts.gateway, address).await?;
+    let url = plan.public_url.clone().or_else(|| bridge.as_ref().map(|bridge| bridge.url.clone()));
+    let url = url.unwrap_or_else(|| format!("http://{address}"));
     let controller = Arc::new(Controller::new(
         Ports {
             github: parts.github.clone(),
@@ -72,7 +75,14 @@ pub(crate) async fn run(plan: Plan) -> Result<(), Failure> {
     let (end_server, server_ends) = oneshot::channel::<()>();
     let mut server = tokio::spawn(front::server::serve(listener, front::router(front.clone()), server_ends));
     info!(stage = plan.policy.stage, %address, max = plan.policy.max, "serving");
-    terminal::say(&format!("listening on http://{address}"));
+    let mut said = format!("listening on http://{address}");
+    let mut end_agents = None;
+    if let Some(Bridge { url, listener }) = bridge {
+        let only = if listener.is_some() { " (/agent/v1/* only)" } else { "" };
+        said.push_str(&format!("\ncontainers reach it at {url}{only}"));
+        end_agents = listener.map(|listener| serve_agents(listener, &front));
+    }
+    terminal::say(&said);
     let result = tokio::select! {
         asked = signals.next() => {
             info!(signal = asked.name, "ending: no new launches; running jobs go on and are adopted at the next start");
@@ -84,7 +94,7 @@ pub(crate) async fn run(plan: Plan) -> Result<(), Failure> {
     };
     let ending = async {
         tasks.end(&front).await;
-        drop(end_server);
+        drop((end_server, end_agents));
         if !server.is_finished() && timeout(ENDING, &mut server).await.is_err() {
             warn!("requests that took too long were cut off; their senders come again");
         }
@@ -104,6 +114,13 @@ fn at_once(again: &Asked) -> Failure {
         again.name
     );
     Failure::signalled(again.number, text)
+}
+
+/// Answers agents in containers until the sender is dropped.
+fn serve_agents(listener: TcpListener, front: &Arc<Front>) -> oneshot::Sender<()> {
+    let (end, ends) = oneshot::channel();
+    tokio::spawn(front::server::serve_agents(listener, front::agents_router(front.clone()), ends));
+    end
 }
 
 fn settings(plan: &Plan, url: String) -> Settings {

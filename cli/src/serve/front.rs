@@ -101,6 +101,16 @@ pub(crate) fn router(front: Arc<Front>) -> Router {
         .with_state(front)
 }
 
+/// What containers may ask: claims and reports of their agents, nothing else.
+pub(crate) fn agents_router(front: Arc<Front>) -> Router {
+    Router::new()
+        .route(CLAIM_PATH, post(agents::claim))
+        .route(REPORT_PATH, post(agents::report))
+        .fallback(for_agents)
+        .method_not_allowed_fallback(wrong_method)
+        .with_state(front)
+}
+
 /// A JSON object as answer.
 fn answer(status: StatusCode, body: Value) -> Response {
     (status, Json(body)).into_response()
@@ -138,6 +148,10 @@ async fn ready(State(front): State<Arc<Front>>) -> Response {
 
 async fn unknown() -> Response {
     refuse(StatusCode::NOT_FOUND, "no such path; there are /, /healthz, /readyz, /webhook and /agent/v1/*")
+}
+
+async fn for_agents() -> Response {
+    refuse(StatusCode::NOT_FOUND, "here is /agent/v1/* only")
 }
 
 async fn wrong_method() -> Response {

@@ -11,7 +11,7 @@ use fleet::policy::Policy;
 
 use super::{
     checks,
-    config::{ConfigFile, EngineSection},
+    config::ConfigFile,
     plain,
     secrets::{self, Secrets},
     settings::{Problems, Settings, SettingsArgs, Variables},
@@ -28,7 +28,7 @@ pub(crate) struct Plan {
     pub(crate) public_url: Option<String>,
     /// The data folder.
     pub(crate) data_dir: PathBuf,
-    /// Folder of the runner program.
+    /// Folder of the runner program, where runners are processes and have one of their own.
     pub(crate) runner_dir: Option<PathBuf>,
     /// Everything else of the file.
     pub(crate) file: ConfigFile,
@@ -69,11 +69,9 @@ impl Plan {
     }
 
     fn checked(file: ConfigFile, variables: &Variables, problems: &mut Problems) -> Option<Self> {
-        let EngineSection::Process { runner_dir, pass_env, .. } = &file.engine;
         let policy = checks::policy(&file, problems);
         checks::times(&file, problems);
-        checks::pass_env(pass_env, problems);
-        checks::root(pass_env, problems);
+        checks::pass_env(file.engine.pass_env(), problems);
         let listen = problems.keep(&["listen"], checks::listen(&file.listen));
         let public_url = file.public_url.as_deref().map(checks::url).transpose();
         let public_url = problems.keep(&["public_url"], public_url);
@@ -85,8 +83,7 @@ impl Plan {
             .or_else(plain::data_dir)
             .ok_or_else(|| "missing: name a folder, or give `--data DIR`".to_owned());
         let data_dir = problems.keep(&["data_dir"], data_dir);
-        let runner_dir = runner_dir.as_deref().map(checks::runner_dir).transpose();
-        let runner_dir = problems.keep(&["engine", "runner_dir"], runner_dir);
+        let runner_dir = checks::engine(&file, problems);
         let secrets = Secrets::read(&file.github, variables, problems);
         Some(Self {
             policy: policy?,

@@ -28,12 +28,20 @@ const HEAD_WITHIN: Duration = Duration::from_secs(10);
 /// The largest head, and what is read ahead of a body. GitHub's heads have about 1 kB.
 const BUFFER_BYTES: usize = 32 * 1_024;
 
+/// Connections of agents at once: each is made for one call.
+const AGENT_SEATS: usize = 64;
+
 /// Pause after a connection that could not be accepted, so that a lack of files is no busy loop.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Serves until `ending` comes or its sender is gone, then answers what is in hand.
 pub(crate) async fn serve(listener: TcpListener, router: Router, ending: oneshot::Receiver<()>) {
     serve_at(Arc::new(Seats::within_limits()), HEAD_WITHIN, listener, router, ending).await;
+}
+
+/// The same for agents in containers, with places of their own: jobs can take these, and none of the others.
+pub(crate) async fn serve_agents(listener: TcpListener, router: Router, ending: oneshot::Receiver<()>) {
+    serve_at(Arc::new(Seats::new(AGENT_SEATS)), HEAD_WITHIN, listener, router, ending).await;
 }
 
 async fn serve_at(
