@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 
 use crate::{
     config::ConfigArgs, demo::DemoArgs, drain::DrainArgs, jobs::JobsArgs, practice::PracticeArgs, runners::RunnersArgs,
-    serve::ServeArgs, status::StatusArgs, webhook_send::WebhookArgs, why::WhyArgs,
+    serve::ServeArgs, setup::GitHubArgs, status::StatusArgs, webhook_send::WebhookArgs, why::WhyArgs,
 };
 
 /// Short-lived machines for GitHub Actions jobs: one job, one runner, then nothing.
@@ -28,6 +28,8 @@ pub(crate) enum Command {
     Serve(ServeArgs),
     /// Write a configuration, check it, or show each value in force and where it came from
     Config(ConfigArgs),
+    /// Set up what is needed at GitHub
+    Github(GitHubArgs),
     /// Tell why a job waits, was ignored, or ended as it did
     Why(WhyArgs),
     /// Show what a daemon knows and does, on one screen

@@ -72,7 +72,7 @@ fn check(args: &LookArgs) -> Result<ExitCode, Failure> {
     let variables = Variables::of_process();
     let mut settings = Settings::read(&args.settings, &variables)?;
     let plan = Plan::of(&mut settings, &variables);
-    if plan.is_some_and(|plan| plan.secrets.github_token.is_none()) {
+    if plan.is_some_and(|plan| plan.secrets.credentials.is_none()) {
         // Where the file is checked is often not where the daemon runs.
         settings.problems.warn(&[], NO_TOKEN);
     }

@@ -12,6 +12,7 @@
 //! | `status`, `jobs`, `runners`, `why` | parts of that picture |
 //! | `runners`, `drain` | what a person wants of the living daemon |
 //! | `subject`, `table`, `terminal` | what is asked about, and text for people |
+//! | `setup` | `github setup`: registers a GitHub App |
 //! | `webhook_send` | `webhook send`: a delivery by hand |
 //! | [`failure`] | what a person reads when something fails, and the exit code |
 //!
@@ -30,6 +31,7 @@ mod picture;
 mod practice;
 mod runners;
 mod serve;
+mod setup;
 mod status;
 mod subject;
 mod table;
@@ -80,6 +82,7 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Practice(args) => practice::command(&args),
         Command::Serve(args) => serve::command(&args),
         Command::Config(args) => config::command(&args),
+        Command::Github(args) => setup::command(&args),
         Command::Why(args) => why::command(&args),
         Command::Status(args) => status::command(&args),
         Command::Jobs(args) => jobs::command(&args),

@@ -4,6 +4,7 @@ mod bridge;
 mod checks;
 mod clock;
 pub(crate) mod config;
+mod credentials;
 mod daemon;
 mod engine_words;
 
@@ -26,7 +27,7 @@ use fleet::policy::Policy;
 
 use self::settings::{Settings, SettingsArgs, Variables};
 pub(crate) use self::{
-    clock::now_ms,
+    clock::{WallClock, now_ms},
     plan::{runners_root, store_path},
     secrets::{TOKEN, WEBHOOK},
     vitals::Vitals,

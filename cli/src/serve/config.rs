@@ -60,17 +60,27 @@ pub(crate) struct ConfigFile {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct GitHubSection {
-    /// Base URL of the REST interface. For GitHub Enterprise Server `https://<host>/api/v3`.
+    /// Base URL of the REST interface. For GitHub Enterprise Server `https://<host>/api/v3`, with data residency
+    /// `https://api.<name>.ghe.com`.
     pub(crate) api_url: String,
+    /// Base URL of the REST interface that has the releases of actions/runner. The public GitHub if absent.
+    pub(crate) releases_url: Option<String>,
+    /// File with certificates in PEM of the authority behind a GitHub Enterprise Server, if it is not a public one.
+    pub(crate) ca_file: Option<PathBuf>,
+    /// Id of a GitHub App, instead of a token. `self-runners github setup` registers one. Also the variable
+    /// `GITHUB_APP_ID`.
+    pub(crate) app_id: Option<u64>,
+    /// File with one of the App's private keys, in PEM; `GITHUB_APP_PRIVATE_KEY` in the environment goes before it.
+    pub(crate) private_key_file: Option<PathBuf>,
     /// File with the token; `GITHUB_TOKEN` in the environment goes before it.
     pub(crate) token_file: Option<PathBuf>,
     /// File with the webhook's secrets, one a line, at most two (while one replaces the other);
     /// `GITHUB_WEBHOOK_SECRET` in the environment goes before it.
     pub(crate) webhook_secret_file: Option<PathBuf>,
-    /// URL at which the webhook points, to find it among an owner's. Without it failed webhooks are not asked for again;
-    /// the sweep finds their jobs all the same.
+    /// URL at which the webhook points, to find it among an owner's. Without it failed webhooks are asked for again only
+    /// of a GitHub App, whose webhook is known; the sweep finds their jobs all the same.
     pub(crate) webhook_url: Option<String>,
-    /// Ask GitHub to deliver failed webhooks again. Needs a token that may read the hooks.
+    /// Ask GitHub to deliver failed webhooks again. Needs a token that may write hooks, or a GitHub App.
     pub(crate) redeliver: bool,
     /// Look up the open jobs of all repositories of an owner, not only of those that are named.
     pub(crate) discover: bool,
@@ -197,6 +207,10 @@ impl Default for GitHubSection {
     fn default() -> Self {
         Self {
             api_url: "https://api.github.com".into(),
+            releases_url: None,
+            ca_file: None,
+            app_id: None,
+            private_key_file: None,
             token_file: None,
             webhook_secret_file: None,
             webhook_url: None,

@@ -5,6 +5,7 @@
 
 use std::{
     net::SocketAddr,
+    pin::pin,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
@@ -30,7 +31,7 @@ use tracing::{info, warn};
 use super::{
     bridge::{self, Bridge},
     clock::WallClock,
-    engine_words,
+    credentials, engine_words,
     front::{self, Front},
     notices::LogNotifier,
     parts::Parts,
@@ -67,6 +68,7 @@ pub(crate) async fn run(plan: Plan) -> Result<(), Failure> {
         ClaimKeys::new(&plan.policy.stage, vec![claim_key]),
         &format!("serve-{}-{:x}", std::process::id(), fastrand::u64(..)),
     ));
+    let look = pin!(credentials::look(&parts.github, &plan.policy));
     let polls = plan.file.github.poll_share_percent > 0;
     let vitals = Arc::new(Vitals::new(format!("http://{address}"), plan.file.sweep_interval_ms, polls));
     let front = face(&plan, &parts, controller.clone(), vitals.clone());
@@ -88,6 +90,7 @@ pub(crate) async fn run(plan: Plan) -> Result<(), Failure> {
             info!(signal = asked.name, "ending: no new launches; running jobs go on and are adopted at the next start");
             Ok(())
         }
+        Err(refused) = look => Err(refused),
         Some(ended) = tasks.others.join_next() => Err(fallen(ended)),
         ended = &mut tasks.executor => Err(fallen(ended)),
         ended = &mut server => Err(Failure::failed(format!("the HTTP server ended: {ended:?}; start again"))),
@@ -127,7 +130,7 @@ fn settings(plan: &Plan, url: String) -> Settings {
     Settings {
         url,
         heartbeat_ms: plan.file.heartbeat_ms,
-        redeliver: plan.file.github.redeliver && plan.file.github.webhook_url.is_some(),
+        redeliver: plan.file.github.redeliver && credentials::know_our_webhook(plan),
         discover: plan.file.github.discover,
         pace: Pace {
             share_percent: plan.file.github.poll_share_percent,

@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
-use controller::ports::{Compute, GitHub, PortError};
+use controller::ports::{Compute, PortError};
 use local::{
     docker::{DockerEngine, DockerSettings, Pull},
     process::{ProcessEngine, ProcessSettings},
@@ -13,9 +13,9 @@ use local::{
 use tokio::sync::mpsc;
 
 use super::{
-    clock::WallClock,
     config::{EngineSection, PullWhen},
-    plan::{NO_TOKEN, Plan},
+    credentials,
+    plan::Plan,
     programs::GitHubSource,
 };
 use crate::failure::Failure;
@@ -27,7 +27,7 @@ pub(crate) struct Parts {
     /// The engine.
     pub(crate) compute: Arc<dyn Compute>,
     /// GitHub.
-    pub(crate) github: Arc<dyn GitHub>,
+    pub(crate) github: Arc<github::Client>,
     /// This machine's address on the machines' own network, if they have one.
     pub(crate) gateway: Option<IpAddr>,
     /// What the engine says of its machines.
@@ -40,7 +40,7 @@ impl Parts {
         // The store first: it is what keeps a second daemon out.
         let store = Arc::new(SqliteStore::open(plan.store_path()).await.map_err(told)?);
         let (speak, words) = mpsc::channel(WORDS_MAX);
-        let github = github(plan)?;
+        let github = credentials::client(plan).map_err(told)?;
         let (compute, gateway) = engine(plan, github.clone(), speak).await?;
         Ok(Self { store, compute, github, gateway, words })
     }
@@ -97,21 +97,6 @@ fn docker(plan: &Plan) -> Option<DockerSettings> {
         keep_logs: *keep_logs,
         ..DockerSettings::new(&plan.policy.stage, &plan.data_dir)
     })
-}
-
-fn github(plan: &Plan) -> Result<Arc<github::Client>, Failure> {
-    let section = &plan.file.github;
-    let settings = github::Settings {
-        base_url: section.api_url.clone(),
-        // A GitHub of this machine has everything itself.
-        releases_url: section.api_url.starts_with("http://").then(|| section.api_url.clone()),
-        hook_url: section.webhook_url.clone(),
-        ..github::Settings::default()
-    };
-    let token = plan.secrets.github_token.as_ref().ok_or_else(|| Failure::usage(NO_TOKEN))?;
-    let token = Arc::new(github::StaticToken::new(token.expose()));
-    let client = github::Client::new(settings, token, Arc::new(WallClock)).map_err(told)?;
-    Ok(Arc::new(client))
 }
 
 fn told(error: PortError) -> Failure {

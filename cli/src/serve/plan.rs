@@ -51,7 +51,7 @@ impl Plan {
         }
         let plan = Self::of(&mut settings, &variables);
         match plan {
-            Some(plan) if plan.secrets.github_token.is_none() => Err(Failure::usage(NO_TOKEN)),
+            Some(plan) if plan.secrets.credentials.is_none() => Err(Failure::usage(NO_TOKEN)),
             Some(plan) => Ok(plan),
             None => Err(refusal(&settings)),
         }
@@ -145,5 +145,5 @@ pub(crate) fn runners_root(data_dir: &Path) -> PathBuf {
 }
 
 /// What to do without a token.
-pub(crate) const NO_TOKEN: &str =
-    "no GitHub token: set GITHUB_TOKEN in the environment, or `token_file` below [github]";
+pub(crate) const NO_TOKEN: &str = "no GitHub token: set GITHUB_TOKEN in the environment, or `token_file` below [github]; or make a GitHub App with \
+     `self-runners github setup`";

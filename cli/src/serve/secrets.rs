@@ -8,6 +8,7 @@ use std::{
 };
 
 use controller::ports::Secret;
+use github::{App, AppKey};
 
 use super::{
     config::GitHubSection,
@@ -15,11 +16,19 @@ use super::{
 };
 use crate::failure::Failure;
 
+/// What GitHub is shown.
+pub(crate) enum Credentials {
+    /// A token for all owners.
+    Token(Secret),
+    /// A GitHub App, which has a token for each owner.
+    App(App),
+}
+
 /// The secrets that the outside world gives.
 #[derive(Default)]
 pub(crate) struct Secrets {
-    /// GitHub's token.
-    pub(crate) github_token: Option<Secret>,
+    /// What GitHub is shown.
+    pub(crate) credentials: Option<Credentials>,
     /// The webhook's secrets; empty: no webhook is taken.
     pub(crate) webhook: Vec<Secret>,
 }
@@ -37,10 +46,12 @@ pub(crate) struct Source<'a> {
 }
 
 /// Where the secrets are looked for.
-pub(crate) fn sources(github: &GitHubSection) -> [Source<'_>; 2] {
+pub(crate) fn sources(github: &GitHubSection) -> [Source<'_>; 3] {
     let (token, webhook) = (github.token_file.as_deref(), github.webhook_secret_file.as_deref());
+    let key = github.private_key_file.as_deref();
     [
         Source { name: "GitHub's token", variable: TOKEN, key: "token_file", file: token },
+        Source { name: "the App's private key", variable: APP_KEY, key: "private_key_file", file: key },
         Source { name: "the webhook's secret", variable: WEBHOOK, key: "webhook_secret_file", file: webhook },
     ]
 }
@@ -48,27 +59,58 @@ pub(crate) fn sources(github: &GitHubSection) -> [Source<'_>; 2] {
 impl Secrets {
     /// Reads them.
     pub(crate) fn read(github: &GitHubSection, variables: &Variables, problems: &mut Problems) -> Self {
-        let [token, webhook] = sources(github).map(|source| {
-            let lines = problems.keep(&["github", source.key], source.read(variables)).unwrap_or_default();
-            (source.key, lines)
-        });
-        if webhook.1.len() > WEBHOOK_SECRETS_MAX {
+        let [token, key, webhook] = sources(github);
+        let mut lines = |source: &Source<'_>| {
+            let text = problems.keep(&["github", source.key], source.read(variables)).flatten().unwrap_or_default();
+            let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+            lines.map(Secret::new).collect::<Vec<_>>()
+        };
+        let (token, secrets) = (lines(&token).into_iter().next(), lines(&webhook));
+        if secrets.len() > WEBHOOK_SECRETS_MAX {
             let most = WEBHOOK_SECRETS_MAX;
-            problems.add(&["github", webhook.0], format!("more than {most} secrets: keep the new one and the old one"));
+            let what = format!("more than {most} secrets: keep the new one and the old one");
+            problems.add(&["github", webhook.key], what);
         }
-        Self { github_token: token.1.into_iter().next(), webhook: webhook.1 }
+        let app = app(github.app_id, &key, variables, problems);
+        if app.is_some() && token.is_some() {
+            let what = format!("a GitHub App and a token are given: keep one (the token is {TOKEN}, or `token_file`)");
+            problems.add(&["github", "app_id"], what);
+        }
+        let credentials = app.map(Credentials::App).or(token.map(Credentials::Token));
+        Self { credentials, webhook: secrets }
+    }
+}
+
+/// The App, if one is given. Half of it is a mistake.
+fn app(id: Option<u64>, key: &Source<'_>, variables: &Variables, problems: &mut Problems) -> Option<App> {
+    let at = ["github", key.key];
+    let text = problems.keep(&at, key.read(variables))?;
+    match (id, text) {
+        (None, None) => None,
+        (Some(_), None) => {
+            let what = format!("missing: name the file with one of the App's private keys, or set {APP_KEY}");
+            problems.add(&at, what);
+            None
+        }
+        (None, Some(_)) => {
+            problems.add(&["github", "app_id"], "missing: whose private key is it? Give the App's id, from its page");
+            None
+        }
+        (Some(id), Some(text)) => {
+            let key = problems.keep(&at, AppKey::from_pem(&text).map_err(|error| error.to_string()))?;
+            Some(App { id: id.to_string(), key })
+        }
     }
 }
 
 impl Source<'_> {
-    /// The lines of the variable, or else of the file.
-    fn read(&self, variables: &Variables) -> Result<Vec<Secret>, String> {
-        let text = match (variables.get(self.variable), self.file) {
-            (Some(text), _) => text.to_owned(),
-            (None, Some(path)) => self.read_file(path)?,
-            (None, None) => return Ok(Vec::new()),
-        };
-        Ok(text.lines().map(str::trim).filter(|line| !line.is_empty()).map(Secret::new).collect())
+    /// The text of the variable, or else of the file.
+    fn read(&self, variables: &Variables) -> Result<Option<String>, String> {
+        match (variables.get(self.variable), self.file) {
+            (Some(text), _) => Ok(Some(text.to_owned())),
+            (None, Some(path)) => self.read_file(path).map(Some),
+            (None, None) => Ok(None),
+        }
     }
 
     fn read_file(&self, path: &Path) -> Result<String, String> {
@@ -117,7 +159,8 @@ fn existing_key(path: &Path) -> Result<Secret, Failure> {
     Ok(Secret::new(text.trim()))
 }
 
-fn new_key() -> io::Result<String> {
+/// Random hexadecimal digits that nobody can guess.
+pub(crate) fn new_key() -> io::Result<String> {
     let mut bytes = [0; KEY_BYTES];
     io::Read::read_exact(&mut fs::File::open("/dev/urandom")?, &mut bytes)?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
@@ -139,8 +182,11 @@ pub(crate) const TOKEN: &str = "GITHUB_TOKEN";
 /// Variable with the webhook's secrets, one a line.
 pub(crate) const WEBHOOK: &str = "GITHUB_WEBHOOK_SECRET";
 
+/// Variable with an App's private key.
+const APP_KEY: &str = "GITHUB_APP_PRIVATE_KEY";
+
 /// All variables that hold secrets.
-pub(crate) const VARIABLES: [&str; 2] = [TOKEN, WEBHOOK];
+pub(crate) const VARIABLES: [&str; 3] = [TOKEN, WEBHOOK, APP_KEY];
 
 /// The new secret and the one that it replaces.
 const WEBHOOK_SECRETS_MAX: usize = 2;
@@ -173,9 +219,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("token");
         write(&file, "from-file\n", PRIVATE_MODE);
-        let token = |value| read(&file, value).0.github_token.unwrap();
-        assert_eq!(token(None).expose(), "from-file");
-        assert_eq!(token(Some("from-env")).expose(), "from-env");
+        let token = |value| match read(&file, value).0.credentials {
+            Some(Credentials::Token(token)) => token.expose().to_owned(),
+            Some(Credentials::App(_)) | None => panic!("no token"),
+        };
+        assert_eq!(token(None), "from-file");
+        assert_eq!(token(Some("from-env")), "from-env");
     }
 
     #[test]
@@ -185,8 +234,32 @@ mod tests {
         for (text, mode, words) in [("t", 0o644, "chmod 600"), ("\n", 0o640, "is empty")] {
             write(&file, text, mode);
             let (secrets, problems) = read(&file, None);
-            assert!(secrets.github_token.is_none());
+            assert!(secrets.credentials.is_none());
             assert!(problems.iter().any(|problem| problem.what.contains(words)), "{problems:?}");
+        }
+    }
+
+    #[test]
+    fn an_app_is_whole_and_alone_or_refused() {
+        let pem = sim::http::APP_KEY_PEM;
+        let read = |id: Option<u64>, pairs: &[(&str, &str)]| {
+            let github = GitHubSection { app_id: id, ..GitHubSection::default() };
+            let variables = Variables::of(pairs.iter().map(|(name, value)| (name.to_string(), value.to_string())));
+            let mut problems = Problems::default();
+            let secrets = Secrets::read(&github, &variables, &mut problems);
+            let told: Vec<String> = problems.iter().map(|one| format!("{}: {}", one.key.join("."), one.what)).collect();
+            (secrets.credentials, told.join("; "))
+        };
+        let (app, told) = read(Some(7), &[(APP_KEY, pem)]);
+        assert!(told.is_empty() && matches!(app, Some(Credentials::App(app)) if app.id == "7"), "{told}");
+        for (id, pairs, words) in [
+            (Some(7), &[][..], "github.private_key_file: missing"),
+            (None, &[(APP_KEY, pem)], "github.app_id: missing"),
+            (Some(7), &[(APP_KEY, "ghp_x")], "github.private_key_file: it holds no private key"),
+            (Some(7), &[(APP_KEY, pem), (TOKEN, "t")], "github.app_id: a GitHub App and a token are given"),
+        ] {
+            let told = read(id, pairs).1;
+            assert!(told.contains(words) && !told.contains("ghp_x"), "{told}");
         }
     }
 

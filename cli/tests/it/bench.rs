@@ -172,6 +172,21 @@ impl Daemon {
         (status.code().unwrap_or(-1), log)
     }
 
+    /// Waits until the log holds each of these words, then asks it to end; the log.
+    pub(crate) fn end_when(mut self, words: &[&str]) -> String {
+        let mut lines = BufReader::new(self.child.stderr.take().unwrap());
+        let mut log = String::new();
+        let deadline = Instant::now() + WITHIN;
+        while !words.iter().all(|word| log.contains(word)) {
+            assert!(Instant::now() < deadline, "{words:?} is not in {log}");
+            assert!(lines.read_line(&mut log).unwrap() > 0, "{words:?} is not in {log}");
+        }
+        kill_process(self.pid(), Signal::TERM).unwrap();
+        lines.read_to_string(&mut log).unwrap();
+        self.child.wait().unwrap();
+        log
+    }
+
     /// One request; status and body.
     pub(crate) fn call(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> (u16, String) {
         let mut stream = TcpStream::connect(&self.address).unwrap();

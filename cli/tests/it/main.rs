@@ -7,6 +7,7 @@
 mod bench;
 mod commands;
 mod configuration;
+mod credentials;
 mod daemon;
 mod deliveries;
 mod demo;
@@ -16,4 +17,5 @@ mod practice;
 mod robust;
 mod secrets;
 mod send;
+mod setup;
 mod usage;

@@ -19,7 +19,8 @@ pub(crate) struct Variables(BTreeMap<String, String>);
 impl Variables {
     /// Those of this process.
     pub(crate) fn of_process() -> Self {
-        let ours = |name: &str| name.starts_with(PREFIX) || secrets::VARIABLES.contains(&name);
+        let short = |name: &str| SHORT.iter().any(|(_, short)| *short == name);
+        let ours = |name: &str| name.starts_with(PREFIX) || short(name) || secrets::VARIABLES.contains(&name);
         Self::of(env::vars_os().filter_map(|(name, value)| {
             let name = name.into_string().ok().filter(|name| ours(name))?;
             Some((name, value.into_string().ok()?))
@@ -93,7 +94,7 @@ pub(crate) fn variable(key: &[String]) -> String {
 
 /// All variables of a key, first the one that goes before the others.
 fn names(key: &[String]) -> Vec<String> {
-    let short = SHORT.iter().filter(|(long, _)| key == [*long]).map(|(_, short)| (*short).to_owned());
+    let short = SHORT.iter().filter(|(long, _)| key == *long).map(|(_, short)| (*short).to_owned());
     std::iter::once(variable(key)).chain(short).collect()
 }
 
@@ -118,7 +119,7 @@ fn value(text: &str, shape: &Shape) -> Result<Value, String> {
 const PREFIX: &str = "SELF_RUNNERS_";
 
 /// Keys with a shorter variable beside the one of the rule.
-const SHORT: [(&str, &str); 1] = [("data_dir", "SELF_RUNNERS_DATA")];
+const SHORT: [(&[&str], &str); 2] = [(&["data_dir"], "SELF_RUNNERS_DATA"), (&["github", "app_id"], "GITHUB_APP_ID")];
 
 /// Variables that are no key of the file.
 const OTHERS: [&str; 2] = ["SELF_RUNNERS_CONFIG", "SELF_RUNNERS_LOG"];
