@@ -6,11 +6,7 @@
 mod pages;
 mod tell;
 
-use std::{
-    net::IpAddr,
-    path::{Path, PathBuf, absolute},
-    process::ExitCode,
-};
+use std::{net::IpAddr, process::ExitCode};
 
 use fleet::ids::Repo;
 use sim::{
@@ -41,9 +37,6 @@ pub(crate) struct PracticeArgs {
     /// Let its clock be so many seconds ahead of this machine's, or behind
     #[arg(long, value_name = "SECONDS", default_value_t = 0, allow_negative_numbers = true)]
     clock_ahead: i64,
-    /// Folder that becomes a stand-in for the runner program
-    #[arg(long, value_name = "DIR", default_value = "practice-runner")]
-    runner_dir: PathBuf,
 }
 
 fn repository(text: &str) -> Result<Repo, String> {
@@ -61,9 +54,8 @@ pub(crate) fn command(args: &PracticeArgs) -> Result<ExitCode, Failure> {
 
 async fn run(args: &PracticeArgs) -> Result<ExitCode, Failure> {
     let mut asked = demo::Asked::listen()?;
-    let runner_dir = stand_in(&args.runner_dir)?;
     let server = open(args).await?;
-    introduce(args, server.url(), &runner_dir);
+    introduce(args, server.url());
     tokio::select! {
         () = tell::changes(server.handle()) => {}
         () = asked.next() => {}
@@ -72,25 +64,18 @@ async fn run(args: &PracticeArgs) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Makes the folder of the stand-in runner program, whose programs are links to this one.
-fn stand_in(dir: &Path) -> Result<PathBuf, Failure> {
-    let failed =
-        |error| Failure::failed(format!("cannot write to {}: {error}; give `--runner-dir DIR`", dir.display()));
-    let whole = absolute(dir).map_err(failed)?;
-    let program = std::env::current_exe().map_err(failed)?;
-    sim::standin::install(&whole, &program).map_err(failed)?;
-    Ok(whole)
-}
-
 async fn open(args: &PracticeArgs) -> Result<Server, Failure> {
     let mut hub = Hub::new(fastrand::u64(..));
     hub.add_repo(&args.repo, false);
-    let package = std::env::current_exe().and_then(|exe| sim::standin::package(&exe)).ok();
+    // A stand-in for the runner program, whose programs are links to this one, is what its releases hold.
+    let package = std::env::current_exe()
+        .and_then(|program| sim::standin::package(&program))
+        .map_err(|error| Failure::failed(format!("cannot make the stand-in for the runner program: {error}")))?;
     let options = Options {
         address: args.address,
         port: args.port,
         webhook_url: args.webhook.clone(),
-        package: package.map(Into::into),
+        package: Some(package.into()),
         ..Options::new(TOKEN, WEBHOOK_SECRET)
     };
     let repo = args.repo.clone();
@@ -103,8 +88,8 @@ async fn open(args: &PracticeArgs) -> Result<Server, Failure> {
     Ok(server)
 }
 
-fn introduce(args: &PracticeArgs, url: &str, runner_dir: &Path) {
-    let (repo, runner_dir) = (&args.repo, runner_dir.display());
+fn introduce(args: &PracticeArgs, url: &str) {
+    let repo = &args.repo;
     let webhooks = match &args.webhook {
         Some(to) => format!("Webhooks go to {to}."),
         None => "No webhooks are sent: `serve` must ask for the jobs.".to_owned(),
@@ -114,7 +99,7 @@ fn introduce(args: &PracticeArgs, url: &str, runner_dir: &Path) {
 It ends with Ctrl-C. In another terminal:
 
   export GITHUB_TOKEN={TOKEN} GITHUB_WEBHOOK_SECRET={WEBHOOK_SECRET}
-  self-runners config init --repo {repo} --api-url {url} --runner-dir {runner_dir}
+  self-runners config init --repo {repo} --api-url {url}
   self-runners serve
 
 and in a third one:

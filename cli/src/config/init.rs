@@ -8,6 +8,8 @@ use std::{
     process::ExitCode,
 };
 
+use clap::ValueEnum;
+
 use crate::{
     failure::Failure,
     serve::{
@@ -32,9 +34,15 @@ pub(super) struct InitArgs {
     /// Register runners with the organisation instead of each repository
     #[arg(long)]
     org: bool,
-    /// Folder of the unpacked runner program
-    #[arg(long, value_name = "DIR")]
+    /// What runs the runners
+    #[arg(long, value_name = "ENGINE", value_enum)]
+    engine: Option<Engine>,
+    /// Folder of an unpacked runner program. Without: it is fetched
+    #[arg(long, value_name = "DIR", conflicts_with = "image")]
     runner_dir: Option<PathBuf>,
+    /// Image of the containers, whose entrypoint is the agent
+    #[arg(long, value_name = "IMAGE")]
+    image: Option<String>,
     /// Label of the runners; may be repeated. Without: `self-hosted` and `linux`
     #[arg(long = "label", value_name = "LABEL")]
     labels: Vec<String>,
@@ -47,6 +55,15 @@ pub(super) struct InitArgs {
     /// REST interface of a GitHub of your own, as `https://HOST/api/v3`
     #[arg(long, value_name = "URL")]
     api_url: Option<String>,
+}
+
+/// What runs the runners.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Engine {
+    /// Processes of this machine
+    Process,
+    /// Containers of this machine's Docker engine
+    Docker,
 }
 
 /// Asks a question with its usual answer; `None` where nobody can be asked.
@@ -95,9 +112,10 @@ fn completed(mut args: InitArgs, ask: Ask<'_>) -> Result<InitArgs, Failure> {
         let said = ask("Register runners with the organisation? Else with each repository (y/n)", "n");
         args.org = said.is_some_and(|said| said.starts_with(['y', 'Y']));
     }
-    if args.runner_dir.is_none() {
-        let said = ask("Folder of the unpacked runner program, the one with `run.sh`", RUNNER_DIR);
-        args.runner_dir = Some(said.filter(|said| !said.is_empty()).unwrap_or_else(|| RUNNER_DIR.into()).into());
+    args.engine = Some(engine(&args, ask));
+    if args.engine == Some(Engine::Docker) && args.image.is_none() {
+        let said = ask("Image of the containers, whose entrypoint is the agent", "").filter(|said| !said.is_empty());
+        args.image = Some(said.ok_or_else(|| Failure::usage("which image? Give `--image IMAGE`"))?);
     }
     if args.labels.is_empty() {
         args.labels = words(&ask("Labels of the runners", LABELS).unwrap_or_default());
@@ -106,6 +124,20 @@ fn completed(mut args: InitArgs, ask: Ask<'_>) -> Result<InitArgs, Failure> {
         args.labels = words(LABELS);
     }
     Ok(args)
+}
+
+fn engine(args: &InitArgs, ask: Ask<'_>) -> Engine {
+    if let Some(engine) = args.engine {
+        return engine;
+    }
+    if args.image.is_some() {
+        return Engine::Docker;
+    }
+    if args.runner_dir.is_some() {
+        return Engine::Process;
+    }
+    let said = ask("Runners as `process` or in `docker` containers", "process");
+    said.filter(|said| said.eq_ignore_ascii_case("docker")).map_or(Engine::Process, |_| Engine::Docker)
 }
 
 fn words(text: &str) -> Vec<String> {
@@ -117,7 +149,7 @@ fn text(answers: &InitArgs) -> Result<String, Failure> {
     let owner = answers.owner.as_deref().unwrap_or_default();
     let beside = answers.config.parent().unwrap_or(Path::new("")).join("data");
     let data = whole(answers.data.as_deref().unwrap_or(&beside))?;
-    let runner_dir = whole(answers.runner_dir.as_deref().unwrap_or(Path::new(RUNNER_DIR)))?;
+    let engine = engine_text(answers)?;
     let section = toml_key(owner);
     let scope = if answers.org { "organization = true   # runners register with the organisation\n" } else { "" };
     let repositories = match answers.repos.as_slice() {
@@ -126,7 +158,6 @@ fn text(answers: &InitArgs) -> Result<String, Failure> {
     };
     let api_url = answers.api_url.as_ref().map_or_else(String::new, |url| format!("api_url = {}\n", toml_text(url)));
     let (labels, max) = (toml_list(&answers.labels), answers.max);
-    let root = if rustix::process::geteuid().is_root() { ROOT } else { "" };
     Ok(format!(
         "# How `self-runners serve` runs. All keys: docs/configuration.md. `self-runners config check` tells what is wrong,
 # `self-runners config show` each value in force.
@@ -144,9 +175,7 @@ max = {max}   # most runners at once, of all classes
 # webhook_url = \"https://ci.example.org/webhook\"
 
 [engine]
-kind = \"process\"   # each runner is a process on this machine and a fresh copy of this folder:
-runner_dir = {runner_dir}
-{root}
+{engine}
 [owners.{section}]
 {scope}{repositories}
 # A kind of runner. It is given the jobs whose `runs-on` names no other labels than these.
@@ -156,6 +185,23 @@ labels = {labels}
 max = {max}
 "
     ))
+}
+
+fn engine_text(answers: &InitArgs) -> Result<String, Failure> {
+    if let (Some(Engine::Docker), Some(image)) = (answers.engine, &answers.image) {
+        return Ok(format!(
+            "kind = \"docker\"   # each runner is a container of this machine's engine\nimage = {}\n",
+            toml_text(image)
+        ));
+    }
+    let root = if rustix::process::geteuid().is_root() { ROOT } else { "" };
+    let dir = match &answers.runner_dir {
+        Some(dir) => format!("runner_dir = {}   # without this line the runner program is fetched\n", whole(dir)?),
+        None => {
+            "# runner_dir = \"/opt/actions-runner\"   # without this line the runner program is fetched\n".to_owned()
+        }
+    };
+    Ok(format!("kind = \"process\"   # each runner is a process of this machine, in a folder of its own\n{dir}{root}"))
 }
 
 fn whole(path: &Path) -> Result<String, Failure> {
@@ -207,9 +253,6 @@ fn exists(path: &Path) -> Failure {
     ))
 }
 
-/// Where the runner program is looked for.
-const RUNNER_DIR: &str = "/opt/actions-runner";
-
 /// What most jobs on one's own machines ask for.
 const LABELS: &str = "self-hosted, linux";
 
@@ -236,13 +279,14 @@ mod tests {
 
     #[test]
     fn a_terminal_is_asked_for_what_flags_do_not_give() {
-        let all = completed_by(&[], &["acme", "web, api", "/r", "self-hosted,gpu"]).unwrap();
+        let all = completed_by(&[], &["acme", "web, api", "docker", "img:1", "self-hosted,gpu"]).unwrap();
         assert_eq!(all.owner.as_deref(), Some("acme"));
         assert_eq!((all.repos, all.org), (vec!["web".to_owned(), "api".into()], false));
-        assert_eq!((all.runner_dir, all.labels), (Some("/r".into()), vec!["self-hosted".to_owned(), "gpu".into()]));
+        assert_eq!((all.engine, all.image.as_deref()), (Some(Engine::Docker), Some("img:1")));
+        assert_eq!(all.labels, ["self-hosted", "gpu"]);
         let organization = completed_by(&[], &["acme", "", "y", "", ""]).unwrap();
         assert_eq!((organization.org, organization.labels.len()), (true, 2));
-        assert_eq!(organization.runner_dir, Some(RUNNER_DIR.into()));
+        assert_eq!(organization.engine, Some(Engine::Process));
     }
 
     #[test]
@@ -250,5 +294,8 @@ mod tests {
         assert!(completed_by(&[], &[]).unwrap_err().to_string().contains("--owner NAME"));
         let by_repo = completed_by(&["--repo", "acme/web"], &[]).unwrap();
         assert_eq!((by_repo.owner.as_deref(), by_repo.labels.len()), (Some("acme"), 2));
+        assert_eq!(by_repo.engine, Some(Engine::Process));
+        let image = completed_by(&["--owner", "acme", "--engine", "docker"], &[]);
+        assert!(image.unwrap_err().to_string().contains("--image IMAGE"));
     }
 }

@@ -9,7 +9,7 @@ use crate::{
     failure::Failure,
     serve::{
         config::{ConfigFile, GitHubSection},
-        secrets,
+        plain, secrets,
         settings::{Item, Key, Node, Origin, Settings, Shape, Variables, file_shape},
     },
     terminal,
@@ -49,6 +49,14 @@ pub(super) fn command(args: &LookArgs) -> Result<ExitCode, Failure> {
 fn rows(settings: &Settings, variables: &Variables) -> Vec<Row> {
     let mut rows = Vec::new();
     add(&mut rows, "", Some(&settings.tree), &file_shape(), &Json::Null);
+    rows.retain(|row| !(row.key == "classes" || row.key == "data_dir" && row.value.is_null()));
+    // What holds without a word is this machine's.
+    if settings.tree.get("classes").is_none_or(Node::is_empty) {
+        usual_class(&mut rows);
+    }
+    if settings.tree.get("data_dir").is_none() {
+        rows.push(Row { key: "data_dir".into(), value: json!(plain::data_dir()), origin: Origin::Default });
+    }
     // The top of the file first, as in the file.
     rows.sort_by_key(|row| row.key.contains('.'));
     let usual = GitHubSection::default();
@@ -64,6 +72,15 @@ fn rows(settings: &Settings, variables: &Variables) -> Vec<Row> {
         rows.push(Row { key, value, origin });
     }
     rows
+}
+
+fn usual_class(rows: &mut Vec<Row>) {
+    let file = file_shape();
+    let keys = file.keys();
+    if let Some(Shape::List(shape)) = keys.iter().find(|key| key.name == "classes").map(|key| &key.shape) {
+        let class = plain::class();
+        add(rows, &format!("classes.{}", class.name), None, shape, &json!(class));
+    }
 }
 
 fn add(rows: &mut Vec<Row>, at: &str, node: Option<&Node>, shape: &Shape, default: &Json) {

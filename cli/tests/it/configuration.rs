@@ -180,6 +180,20 @@ fn each_value_is_shown_with_its_origin_and_secrets_are_not() {
 }
 
 #[test]
+fn without_a_file_it_shows_what_holds_all_the_same() {
+    let place = tempfile::tempdir().unwrap();
+    let mut command = program();
+    command.args(["config", "show", "--repo", "acme/web"]).current_dir(place.path()).env("XDG_STATE_HOME", "/state");
+    let ran = ran(command.output().unwrap());
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let line = |key: &str| ran.out.lines().find(|line| line.split("  ").next() == Some(key)).unwrap_or(&ran.out);
+    assert!(line("data_dir").ends_with("default") && line("data_dir").contains("\"/state/self-runners\""), "{ran:?}");
+    assert!(line("classes.default.labels").contains("\"self-hosted\""), "{ran:?}");
+    assert!(line("owners.acme.repositories").contains("[\"web\"]"), "{ran:?}");
+    assert!(line("owners.acme.repositories").ends_with("--repo"), "{ran:?}");
+}
+
+#[test]
 fn variables_and_flags_go_over_the_file_in_the_daemon_too() {
     let place = Place::new();
     let output = place.serve().env("SELF_RUNNERS_LISTEN", "nowhere").output().unwrap();

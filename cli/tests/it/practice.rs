@@ -86,7 +86,7 @@ impl Desk {
 
     fn serve(&self, variables: &[(&str, &str)]) -> Daemon {
         let url = format!("http://127.0.0.1:{}", self.port);
-        let init = ["config", "init", "--repo", "acme/web", "--api-url", &url, "--runner-dir", "practice-runner"];
+        let init = ["config", "init", "--repo", "acme/web", "--api-url", &url];
         let made = self.run(&[&init[..], &["--max", "1"]].concat());
         assert_eq!(made.code, 0, "{made:?}");
         let checked = self.run(&["config", "check"]);

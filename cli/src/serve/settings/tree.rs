@@ -128,9 +128,13 @@ impl Node {
         }
     }
 
-    /// Whether it is a table without keys.
+    /// Whether it is a table or a list of nothing.
     pub(crate) fn is_empty(&self) -> bool {
-        matches!(&self.item, Item::Table(table) if table.is_empty())
+        match &self.item {
+            Item::Table(table) => table.is_empty(),
+            Item::List(list) => list.is_empty(),
+            Item::Leaf(_) => false,
+        }
     }
 
     /// What it is, in a word for people.
