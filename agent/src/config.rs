@@ -17,8 +17,6 @@ use std::path::PathBuf;
 use fleet::wire::env;
 use serde::{Deserialize, Serialize};
 
-use crate::SIGTERM_MEANS;
-
 /// Everything the agent is told. Handed to its second life as JSON over a pipe.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Config {
@@ -36,8 +34,6 @@ pub(crate) struct Config {
     pub(crate) task_dir: Option<PathBuf>,
     /// Whether to talk more.
     pub(crate) debug: bool,
-    /// Whether SIGTERM is the platform's notice that it takes the machine back.
-    pub(crate) spot: bool,
 }
 
 /// Why the environment gives no configuration. Names variables, never their values.
@@ -75,7 +71,6 @@ impl Config {
             runner_dir: text(env::RUNNER_DIR)?.into(),
             task_dir: get(env::TASK_DIR).filter(|dir| !dir.is_empty()).map(PathBuf::from),
             debug: get(env::DEBUG).is_some_and(|v| v == "1"),
-            spot: get(SIGTERM_MEANS).is_some_and(|v| v == "spot"),
         })
     }
 }
@@ -115,11 +110,10 @@ mod tests {
 
     #[test]
     fn reads_a_whole_configuration() {
-        let config = read(&[(env::TASK_DIR, "/task"), (env::DEBUG, "1"), (SIGTERM_MEANS, "spot")])
-            .unwrap_or_else(|e| panic!("{e}"));
+        let config = read(&[(env::TASK_DIR, "/task"), (env::DEBUG, "1")]).unwrap_or_else(|e| panic!("{e}"));
         assert_eq!((config.url.as_str(), config.attempt), ("http://127.0.0.1:8080", 1));
         assert_eq!(config.task_dir, Some(PathBuf::from("/task")));
-        assert!(config.debug && config.spot);
+        assert!(config.debug);
     }
 
     #[test]

@@ -42,10 +42,6 @@ use crate::console::Log;
 
 pub use crate::exit::code;
 
-/// Environment variable that tells what a SIGTERM to the agent means: with the value `spot` a busy agent reports the
-/// platform's notice before it ends.
-pub const SIGTERM_MEANS: &str = "SELF_RUNNERS_SIGTERM";
-
 /// Runs the agent to its end. The only entry: the program `agent` and the command line's hidden subcommand call it.
 ///
 /// `prefix` is what stands between the program's name and the agent's own arguments (`["agent"]` for `self-runners

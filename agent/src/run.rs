@@ -72,7 +72,7 @@ impl Agent {
             move |result| settled.send(Event::Settled(result)),
         )?;
         Ok(Self {
-            life: Lifecycle::new(fastrand::u64(..), config.spot),
+            life: Lifecycle::new(fastrand::u64(..)),
             runner: Runner::new(&config.runner_dir, log.is_debug()),
             plane,
             reporter,

@@ -126,7 +126,8 @@ impl Controller {
             Report::Registered | Report::Idle => RunnerInput::Connected { registration: None },
             Report::JobStarted => RunnerInput::JobStarted,
             Report::Ended { ran_job, why, .. } => RunnerInput::Ended { ran_job: *ran_job, reason: *why },
-            Report::Booted | Report::JobEnded | Report::SpotNotice => {
+            Report::SpotNotice => RunnerInput::SpotNotice,
+            Report::Booted | Report::JobEnded => {
                 info!(runner.name = %runner, report = ?request.report, "agent");
                 return Ok(ReportAnswer::Ok);
             }

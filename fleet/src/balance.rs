@@ -88,6 +88,7 @@ impl Draft<'_> {
             created_ms: self.now_ms,
             boot_deadline_ms: 0,
             life_deadline_ms: 0,
+            taken_back: None,
             state: RunnerState::Reserved,
         };
         let spec = LaunchSpec::of(&runner, &self.class(&pool.class));

@@ -81,7 +81,11 @@ impl Bucket {
     }
 
     fn refill(&mut self, now_ms: u64) {
-        // A clock that went back refills nothing.
+        // Workers' clocks differ: one that is behind refills nothing. One that is far behind was set back, and waiting
+        // until it has caught up could take for ever.
+        if self.at_ms > now_ms.saturating_add(CLOCKS_DIFFER_MS) {
+            self.at_ms = now_ms;
+        }
         let passed_ms = now_ms.saturating_sub(self.at_ms);
         if self.at_ms == 0 || passed_ms > 0 {
             let more = passed_ms.saturating_mul(u64::from(self.per_minute)) / 60;
@@ -90,6 +94,9 @@ impl Bucket {
         }
     }
 }
+
+/// Clocks of workers on one store differ by less than this.
+const CLOCKS_DIFFER_MS: u64 = 5 * 60_000;
 
 #[cfg(test)]
 mod tests {
@@ -120,6 +127,15 @@ mod tests {
         }
         assert!((272_000..290_000).contains(&end_ms), "the last came at {end_ms} ms");
         assert!(asked < 4_500, "asked {asked} times");
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_does_not_stop_the_refill() {
+        let mut bucket = Bucket::new(10, 60);
+        let hours_ms = 5 * 3_600_000;
+        assert_eq!(bucket.take(10, hours_ms), Grant::Granted);
+        assert_eq!(bucket.take(1, 1_000), Grant::Until(2_000));
+        assert_eq!(bucket.take(1, 2_000), Grant::Granted);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::{
     job::{self, Conclusion, Job, JobFacts, JobInput, JobState},
     ledger::KEEP_ENDED_MS,
     policy::{Placement, Policy},
-    runner::{EndWhy, Runner, RunnerInput, RunnerState, Step},
+    runner::{EndWhy, Runner, RunnerInput, RunnerState, Step, TakenBack},
     view::{Decision, PoolView, Put, Record, Row, View},
     wire::EndReason,
 };
@@ -50,6 +50,9 @@ pub fn decide(policy: &Policy, view: &View, events: &[Event], moment: Moment) ->
     draft.balance(events);
     draft.finish()
 }
+
+/// Why a job was lost whose machine was announced to go: the same words when that is heard of, and when the job ends.
+const TAKEN_BACK: &str = "its machine was taken back";
 
 /// What is said of a job that was lost with its machine.
 fn interruption(runner: &RunnerName, job: JobId, why: &str) -> Notice {
@@ -263,6 +266,9 @@ impl<'a> Draft<'a> {
     /// A job has ended whose machine was gone before: was it lost with it, or had it ended by itself?
     fn settle_interruption(&mut self, base: &RunnerName, facts: &JobFacts, conclusion: Conclusion) {
         let Some(mut runner) = self.view.runners.get(base).map(|row| row.value.clone()) else { return };
+        if let Some(taken_back) = runner.taken_back {
+            return self.settle_taken_back(runner, taken_back, facts, conclusion);
+        }
         let RunnerState::Gone { why, at_ms, ended, interrupted } = &mut runner.state else { return };
         let late = self.now_ms > *at_ms + LOST_JOB_FAILS_AFTER_MS;
         let lost = late && conclusion == Conclusion::Failure && ended.as_ref().is_none_or(EndWhy::may_lose_its_job);
@@ -282,6 +288,28 @@ impl<'a> Draft<'a> {
             Some(_) | None => {}
         }
         self.set_runner(runner);
+        if lost {
+            self.rerun(facts);
+        }
+    }
+
+    /// A job has ended whose machine was being taken back. Told to end, GitHub's runner program lets its job fail
+    /// (actions/runner#1792); if it is killed, the job is shown as cancelled (runs-on/runs-on#249).
+    fn settle_taken_back(&mut self, mut runner: Runner, before: TakenBack, facts: &JobFacts, conclusion: Conclusion) {
+        let notice = interruption(&runner.name, facts.id, TAKEN_BACK);
+        let lost = matches!(conclusion, Conclusion::Failure | Conclusion::Cancelled);
+        match before {
+            TakenBack::Job(job) if job != facts.id => return,
+            // It ended in the time that was left.
+            TakenBack::Job(_) if !lost => self.settle(Effect::Notify(notice).id()),
+            TakenBack::Unnamed if lost => {
+                runner.taken_back = Some(TakenBack::Job(facts.id));
+                self.record(Some(facts.id), Some(runner.name.clone()), notice.text.to_string());
+                self.effect(Effect::Notify(notice), self.now_ms);
+                self.set_runner(runner);
+            }
+            TakenBack::Job(_) | TakenBack::Unnamed => {}
+        }
         if lost {
             self.rerun(facts);
         }
@@ -314,6 +342,7 @@ impl<'a> Draft<'a> {
             | RunnerInput::JobStarted
             | RunnerInput::Bound { .. }
             | RunnerInput::Released { .. }
+            | RunnerInput::SpotNotice
             | RunnerInput::Ended { .. }
             | RunnerInput::TaskGone { .. }
             | RunnerInput::BootOverdue
@@ -457,6 +486,9 @@ impl<'a> Draft<'a> {
 
     /// Effects and records of a change of state.
     fn follow(&mut self, old: &Runner, new: &Runner, input: &RunnerInput, class: &Class) {
+        if let Some(TakenBack::Job(job)) = new.taken_back.filter(|_| new.taken_back != old.taken_back) {
+            self.interrupted(new, job, TAKEN_BACK);
+        }
         match &new.state {
             RunnerState::Ending { why, deadline_ms } => {
                 let learned_task = old.task != new.task;
@@ -517,11 +549,11 @@ impl<'a> Draft<'a> {
             self.deregister(new);
         }
         match &old.state {
-            RunnerState::Busy { job: Some(job), .. } => self.interrupted(old, *job, why),
+            RunnerState::Busy { job: Some(job), .. } if old.taken_back.is_none() => self.interrupted(old, *job, why),
             RunnerState::Starting | RunnerState::Claimed | RunnerState::Idle { .. } => self.fruitless(old, why),
             RunnerState::Reserved
             | RunnerState::Recalled { .. }
-            | RunnerState::Busy { job: None, .. }
+            | RunnerState::Busy { .. }
             | RunnerState::Ending { .. }
             | RunnerState::Gone { .. } => {}
         }
@@ -570,6 +602,7 @@ impl<'a> Draft<'a> {
             created_ms: task.created_ms,
             boot_deadline_ms: self.now_ms + class.boot_timeout_ms,
             life_deadline_ms: task.created_ms + class.max_lifetime_ms,
+            taken_back: None,
             state: RunnerState::Starting,
         });
         let text = format!("{} runs but had no row: taken in, not stopped", task.runner);

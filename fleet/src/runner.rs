@@ -46,8 +46,21 @@ pub struct Runner {
     pub boot_deadline_ms: u64,
     /// When it ends whatever it does, milliseconds.
     pub life_deadline_ms: u64,
+    /// Its agent said that its machine is being taken back.
+    #[serde(default)]
+    pub taken_back: Option<TakenBack>,
     /// Where it stands.
     pub state: RunnerState,
+}
+
+/// A runner's machine is being taken back. If its job fails now, it was not the job's fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TakenBack {
+    /// GitHub has not named the job yet.
+    Unnamed,
+    /// This job ran.
+    Job(JobId),
 }
 
 /// Where a runner stands.
@@ -186,6 +199,8 @@ pub enum RunnerInput {
         /// Which.
         job: JobId,
     },
+    /// Its agent says that its machine is being taken back, and has told its job to end.
+    SpotNotice,
     /// Its agent says that the listener is dead.
     Ended {
         /// Whether the agent ever saw a worker.
@@ -237,6 +252,7 @@ impl RunnerInput {
             Self::JobStarted => "job started (report)",
             Self::Bound { .. } => "bound",
             Self::Released { .. } => "released",
+            Self::SpotNotice => "spot notice (report)",
             Self::Ended { .. } => "ended (report)",
             Self::TaskGone { .. } => "task gone",
             Self::BootOverdue => "boot overdue",
@@ -301,12 +317,14 @@ impl Runner {
             RunnerInput::Refused { attempt, why } => self.refused(*attempt, why, class, now_ms),
             RunnerInput::Claim { attempt } => self.claim(*attempt, class, now_ms),
             RunnerInput::ClaimWaits { attempt } => self.claim_waits(*attempt, class, now_ms),
-            RunnerInput::NoDemand => self.end_if(self.may_claim(), EndWhy::NoDemand, now_ms),
+            // One that has claimed may have its credentials, and be at work: its agent ends it if it heeds the answer.
+            RunnerInput::NoDemand => self.end_if(self.may_claim() && self.claims == 0, EndWhy::NoDemand, now_ms),
             RunnerInput::Connected { registration } => self.connected(*registration, now_ms),
             RunnerInput::Recall => self.recall(now_ms),
             RunnerInput::JobStarted => self.job_started(now_ms),
             RunnerInput::Bound { job } => self.bound(*job, now_ms),
             RunnerInput::Released { job } => self.released(*job, now_ms),
+            RunnerInput::SpotNotice => self.noticed(),
             RunnerInput::Ended { reason, .. } => self.end_if(self.is_not_ending(), EndWhy::Ended(*reason), now_ms),
             RunnerInput::TaskGone { why } => self.gone(why, now_ms),
             RunnerInput::BootOverdue => {
@@ -466,9 +484,7 @@ impl Runner {
             RunnerState::Busy { job: Some(other), .. } if *other == job => Step::Stay,
             // An ephemeral runner is given one job in its life.
             RunnerState::Busy { job: Some(_), .. } => Step::Impossible,
-            RunnerState::Busy { job: None, since_ms } => {
-                self.to(RunnerState::Busy { job: Some(job), since_ms: *since_ms })
-            }
+            RunnerState::Busy { job: None, since_ms } => self.busy_with(job, *since_ms),
             RunnerState::Gone { .. } => Step::Stay,
             RunnerState::Ending { why, .. } if !why.is_doubtful() => Step::Stay,
             RunnerState::Reserved
@@ -476,8 +492,13 @@ impl Runner {
             | RunnerState::Claimed
             | RunnerState::Idle { .. }
             | RunnerState::Recalled { .. }
-            | RunnerState::Ending { .. } => self.to(RunnerState::Busy { job: Some(job), since_ms: now_ms }),
+            | RunnerState::Ending { .. } => self.busy_with(job, now_ms),
         }
+    }
+
+    fn busy_with(&self, job: JobId, since_ms: u64) -> Step {
+        let taken_back = self.taken_back.map(|_| TakenBack::Job(job));
+        Step::Change(Self { taken_back, state: RunnerState::Busy { job: Some(job), since_ms }, ..self.clone() })
     }
 
     fn released(&self, job: JobId, now_ms: u64) -> Step {
@@ -491,6 +512,15 @@ impl Runner {
             | RunnerState::Recalled { .. }
             | RunnerState::Busy { .. } => self.end_if(true, EndWhy::Completed(job), now_ms),
         }
+    }
+
+    /// One that we are ending ourselves is told to end by us.
+    fn noticed(&self) -> Step {
+        if !self.is_not_ending() || self.taken_back.is_some() {
+            return Step::Stay;
+        }
+        let taken_back = self.busy_job().map_or(TakenBack::Unnamed, TakenBack::Job);
+        Step::Change(Self { taken_back: Some(taken_back), ..self.clone() })
     }
 
     fn gone(&self, why: &Arc<str>, now_ms: u64) -> Step {

@@ -85,6 +85,8 @@ fn changed(old: &Runner, new: &Runner) -> &'static str {
         "boot deadline moved"
     } else if new.claims != old.claims {
         "next claim"
+    } else if new.taken_back != old.taken_back {
+        "notice known"
     } else if new.task != old.task {
         "task known"
     } else {
@@ -164,6 +166,7 @@ fn runner(state: RunnerState) -> Runner {
         created_ms: 0,
         boot_deadline_ms: 1,
         life_deadline_ms: 1,
+        taken_back: None,
         state,
     }
 }
@@ -180,6 +183,7 @@ fn runner_inputs() -> Vec<Named<RunnerInput>> {
         RunnerInput::JobStarted,
         RunnerInput::Bound { job: JOB },
         RunnerInput::Released { job: JOB },
+        RunnerInput::SpotNotice,
         RunnerInput::Ended { ran_job: true, reason: EndReason::Exited },
         RunnerInput::TaskGone { why: "".into() },
         RunnerInput::BootOverdue,

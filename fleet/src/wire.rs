@@ -144,7 +144,7 @@ pub enum Report {
     JobStarted,
     /// The worker is gone.
     JobEnded,
-    /// The platform announced that it takes the machine back soon.
+    /// The machine was asked to end (SIGTERM) while a job ran: the platform takes it back. The job was told to end.
     SpotNotice,
     /// The listener is dead and the agent ends now. Nothing can run on this runner any more.
     Ended {

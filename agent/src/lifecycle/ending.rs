@@ -51,9 +51,8 @@ impl Lifecycle {
 
     /// SIGTERM while a job runs: the platform takes the machine, so the job gets the little time there is.
     pub(super) fn interrupt(&mut self, now: u64, out: &mut Vec<Action>) {
-        if self.spot {
-            out.push(Action::Report(Report::SpotNotice));
-        }
+        // Before the job can end: so nobody takes its end for its own.
+        out.push(Action::Report(Report::SpotNotice));
         self.why = Some(EndReason::Terminated);
         self.phase = Phase::Interrupted { kill_at: now + INTERRUPT_MS };
         out.push(Action::Interrupt);

@@ -30,8 +30,6 @@ use types::{Phase, Waiting};
 pub(crate) struct Lifecycle {
     phase: Phase,
     backoff: Backoff,
-    /// Whether SIGTERM means that the platform takes the machine back.
-    spot: bool,
     boot_deadline: u64,
     idle_timeout_ms: u64,
     heartbeat_ms: u64,
@@ -49,11 +47,10 @@ pub(crate) struct Lifecycle {
 
 impl Lifecycle {
     /// A new life. `seed` is for the jitter of retries.
-    pub(crate) fn new(seed: u64, spot: bool) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self {
             phase: Phase::Claiming { next_at: Some(0), give_up_at: CLAIM_DEADLINE_MS },
             backoff: Backoff::new(seed),
-            spot,
             boot_deadline: u64::MAX,
             idle_timeout_ms: 0,
             heartbeat_ms: 0,

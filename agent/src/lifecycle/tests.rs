@@ -21,11 +21,7 @@ struct Story {
 
 impl Story {
     fn new() -> Self {
-        Self { life: Lifecycle::new(1, false), now: 0 }
-    }
-
-    fn spot() -> Self {
-        Self { life: Lifecycle::new(1, true), now: 0 }
+        Self { life: Lifecycle::new(1), now: 0 }
     }
 
     /// A runner that was started with a just-in-time configuration.
@@ -372,7 +368,7 @@ fn sigterm_finds_a_job_while_looking() {
 #[test]
 fn sigterm_on_a_job_interrupts_it() {
     let mut story = Story::busy();
-    assert_eq!(story.take(Input::Terminate), [Action::Interrupt]);
+    assert_eq!(story.take(Input::Terminate), [Action::Report(Report::SpotNotice), Action::Interrupt]);
     assert_eq!(story.take(Input::Exited(Some(143))), [Action::TerminateRest]);
     story.ends(true, Some(143), EndReason::Terminated, code::TERMINATED);
 }
@@ -383,15 +379,6 @@ fn an_interrupted_job_that_stays_is_killed() {
     story.take(Input::Terminate);
     assert_eq!(story.next(), [Action::KillRest]);
     assert_eq!(story.next(), [Action::KillRest], "again, until it is dead");
-}
-
-#[test]
-fn a_spot_notice_is_reported() {
-    let mut story = Story::spot();
-    story.tick();
-    story.take(run(jit()));
-    story.take(Input::Worker(true));
-    assert_eq!(story.take(Input::Terminate), [Action::Report(Report::SpotNotice), Action::Interrupt]);
 }
 
 #[test]
@@ -412,7 +399,7 @@ fn a_second_sigterm_kills_at_once() {
 #[test]
 fn one_sigterm_that_arrives_twice_is_one() {
     let mut story = Story::busy();
-    assert_eq!(story.take(Input::Terminate), [Action::Interrupt]);
+    assert_eq!(story.take(Input::Terminate), [Action::Report(Report::SpotNotice), Action::Interrupt]);
     story.now += 999;
     assert_eq!(story.take(Input::Terminate), []);
 }

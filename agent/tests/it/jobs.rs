@@ -141,7 +141,7 @@ fn sigterm_gives_a_job_its_time() {
     let listener = r#"
         trap 'touch interrupted; touch job_done; wait; exit 0' INT
         say Listening for Jobs; say Running job: build; worker; wait; until_file never"#;
-    let bench = Bench::new(Plane::start([run()]), listener).var(agent::SIGTERM_MEANS, "spot");
+    let bench = Bench::new(Plane::start([run()]), listener);
     let mut agent = bench.start();
     bench.plane.wait_for(&Report::JobStarted);
     bench.pid("worker");
@@ -169,9 +169,7 @@ fn a_second_sigterm_kills_at_once() {
         (!lives(worker)).then_some(())
     });
     assert_eq!(agent.ends(), Some(143));
-    let reports = bench.plane.reports();
-    assert_eq!(reports.last(), Some(&ended(true, None, EndReason::Terminated)));
-    assert!(!reports.contains(&Report::SpotNotice), "not a Spot machine");
+    assert_eq!(bench.plane.reports().last(), Some(&ended(true, None, EndReason::Terminated)));
 }
 
 #[test]

@@ -95,6 +95,7 @@ pub fn runner(name: &str, state: RunnerState) -> Runner {
         created_ms: START_MS,
         boot_deadline_ms: START_MS + 300_000,
         life_deadline_ms: START_MS + 3_600_000,
+        taken_back: None,
         state,
     }
 }

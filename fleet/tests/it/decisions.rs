@@ -6,7 +6,7 @@ use fleet::{
     class::{Class, Pool},
     decide::Moment,
     drain::Extent,
-    effect::Effect,
+    effect::{Effect, NoticeKind},
     event::{Event, Outcome, Task},
     ids::{JobId, Repo, RunId, RunnerName},
     job::{Conclusion, JobFacts, JobInput},
@@ -173,6 +173,21 @@ fn a_stolen_job_starts_no_second_runner_and_the_surplus_goes_at_its_claim() {
     assert_eq!(desk.runner(&ours, RunnerInput::Claim { attempt: 1 }), Outcome::Go);
 }
 
+/// This occurs when the agent gave up waiting and claimed anew, and its first claim is handled last.
+#[test]
+fn a_late_claim_stops_no_runner_that_has_its_credentials() {
+    let mut desk = Desk::new(6);
+    desk.tell(&[job(1, JobInput::Queued)]);
+    let runner = desk.live()[0].name.clone();
+    desk.runner(&runner, RunnerInput::Launched { attempt: 1, task: "t".into() });
+    assert!(matches!(desk.runner(&runner, RunnerInput::Claim { attempt: 1 }), Outcome::Claimed { n: 1, .. }));
+    desk.tell(&[job(1, JobInput::InProgress { runner: "thief".into() })]);
+    assert_eq!(desk.runner(&runner, RunnerInput::Claim { attempt: 1 }), Outcome::Go);
+    assert_eq!((desk.live()[0].state.label(), desk.effects("stop")), ("Claimed", 0));
+    desk.tell(&[job(2, in_progress(&runner))]);
+    assert_eq!(desk.live()[0].state.label(), "Busy");
+}
+
 #[test]
 fn a_job_that_is_cancelled_before_it_starts_lets_its_runner_go() {
     let mut desk = Desk::new(6);
@@ -257,6 +272,38 @@ fn a_refused_launch_tries_the_next_place_then_waits_and_frees_the_room() {
     assert_eq!(desk.live().len(), 0);
     desk.tell(&[job_of("acme/api", 2, JobInput::Queued)]);
     assert_eq!(desk.live().len(), 1, "another pool may use the room");
+}
+
+#[test]
+fn a_machine_that_is_born_after_its_end_is_stopped() {
+    for late in [RunnerInput::TaskAlive { task: "t".into() }, RunnerInput::Launched { attempt: 1, task: "t".into() }] {
+        let mut desk = Desk::new(6);
+        desk.tell(&[job(1, JobInput::Queued)]);
+        let runner = desk.live()[0].name.clone();
+        desk.tell(&[job(1, JobInput::Completed { conclusion: Conclusion::Cancelled, runner: "".into() })]);
+        desk.runner(&runner, RunnerInput::TaskGone { why: "not there".into() });
+        assert_eq!((desk.live().len(), desk.effects("stop")), (0, 0));
+        desk.runner(&runner, late);
+        assert_eq!((desk.effects("stop"), desk.effects("notify")), (1, 1));
+    }
+}
+
+#[test]
+fn a_version_that_github_refuses_is_told_and_launched_ever_more_rarely() {
+    let mut desk = Desk::new(6);
+    desk.tell(&[job(1, JobInput::Queued)]);
+    for round in 1..=3 {
+        let runner = desk.idle();
+        desk.runner(&runner, RunnerInput::Ended { ran_job: false, reason: EndReason::Deprecated });
+        desk.runner(&runner, RunnerInput::TaskGone { why: "exit 7".into() });
+        assert_eq!(desk.live().len(), usize::from(round < 3));
+    }
+    let told = desk.ledger.effects().filter_map(|(_, pending)| {
+        let Effect::Notify(notice) = &pending.effect else { return None };
+        Some(notice.kind)
+    });
+    let told: std::collections::BTreeSet<NoticeKind> = told.collect();
+    assert_eq!(told, [NoticeKind::RunnerDeprecated, NoticeKind::PoolStarved].into());
 }
 
 #[test]

@@ -17,6 +17,9 @@ use controller::{agent_api::Refusal, ports::Secret};
 /// An agent whose claims are not answered gives up after this time.
 const CLAIM_DEADLINE_MS: u64 = 10 * 60_000;
 
+/// After SIGINT the runner program gives its worker 7.5 s (FACTS §3). A job with less than that to go ends by itself.
+const INTERRUPT_MS: u64 = 7_500;
+
 /// What the machine knows of itself.
 pub(crate) struct Machine {
     world: Arc<World>,
@@ -100,6 +103,9 @@ impl Machine {
             return self.ended(false, EndReason::NotConnected).await;
         }
         world.sleep(world.dice(500..=8_000)).await;
+        if world.fault("spot notice before a job", |profile| profile.spot_early) {
+            return self.ended(false, EndReason::Terminated).await;
+        }
         let now_ms = world.now_ms();
         if world.lock().hub.connect(now_ms, claimed.registration).is_err() {
             return self.ended(false, EndReason::Exited).await;
@@ -182,16 +188,39 @@ impl Machine {
             world.end_machine(&self.task, "Spot: the host was taken back");
             std::future::pending::<()>().await;
         }
-        world.sleep(length_ms).await;
-        let now_ms = world.now_ms();
-        {
-            let mut state = world.lock();
-            let conclusion = if state.failing.contains(&job) { Conclusion::Failure } else { Conclusion::Success };
-            let _late = state.hub.finish(now_ms, job, id, conclusion).is_err();
+        if world.fault("spot notice at work", |profile| profile.spot_at_work) {
+            world.sleep(length_ms / 2).await;
+            return self.taken_back(job, id, length_ms - length_ms / 2).await;
         }
-        world.changed.notify_one();
+        world.sleep(length_ms).await;
+        self.finish_job(job, id, Conclusion::Success);
         world.sleep(world.dice(200..=3_000)).await;
         self.ended(true, EndReason::Exited).await
+    }
+
+    /// SIGTERM while a job runs: that is told, and the runner program interrupts the job.
+    async fn taken_back(&self, job: JobId, id: RegistrationId, left_ms: u64) -> &'static str {
+        let world = &self.world;
+        self.report(Report::SpotNotice).await;
+        if left_ms <= INTERRUPT_MS {
+            world.sleep(left_ms).await;
+            self.finish_job(job, id, Conclusion::Success);
+        } else {
+            world.sleep(world.dice(0..=INTERRUPT_MS)).await;
+            world.lock().interrupted.insert(job);
+            self.finish_job(job, id, Conclusion::Failure);
+        }
+        world.sleep(world.dice(200..=3_000)).await;
+        self.ended(true, EndReason::Terminated).await
+    }
+
+    fn finish_job(&self, job: JobId, id: RegistrationId, conclusion: Conclusion) {
+        let now_ms = self.world.now_ms();
+        let mut state = self.world.lock();
+        let conclusion = if state.failing.contains(&job) { Conclusion::Failure } else { conclusion };
+        let _late = state.hub.finish(now_ms, job, id, conclusion).is_err();
+        drop(state);
+        self.world.changed.notify_one();
     }
 
     async fn ended(&self, ran_job: bool, why: EndReason) -> &'static str {

@@ -61,7 +61,7 @@ impl Tally {
 }
 
 /// Faults of everything but GitHub.
-const FAULTS: [&str; 24] = [
+const FAULTS: [&str; 26] = [
     "registration deleted",
     "agent hangs after its claim",
     "noise",
@@ -76,6 +76,8 @@ const FAULTS: [&str; 24] = [
     "machine hangs at boot",
     "listener never connects",
     "machine dies at work",
+    "spot notice at work",
+    "spot notice before a job",
     "machine dies idle",
     "agent hangs",
     "report lost",
@@ -93,7 +95,8 @@ const NOT_FAULTS: [&str; 1] = [seen::BUSY_LIE_DELETED];
 
 /// Rows that are there because the functions are total, and that no world can reach.
 fn is_never((machine, state, input): &(&str, &str, &str)) -> bool {
-    let unclaimed = ["bound", "connected", "ended (report)", "job started (report)", "released"];
+    let unclaimed =
+        ["bound", "connected", "ended (report)", "job started (report)", "released", "spot notice (report)"];
     match (*machine, *state) {
         // A machine claims before it does anything else, and its claim leaves this state.
         ("runner", "Reserved") => unclaimed.contains(input),

@@ -502,7 +502,10 @@ impl SimClock {
 
 impl Clock for SimClock {
     fn moment(&self) -> Moment {
-        let nonce = self.world.lock().rng.u64(..);
-        Moment { now_ms: self.world.now_ms() + self.skew_ms, nonce }
+        let (nonce, clock_set_ms) = {
+            let mut state = self.world.lock();
+            (state.rng.u64(..), state.clock_set_ms)
+        };
+        Moment { now_ms: (self.world.now_ms() + self.skew_ms).saturating_add_signed(clock_set_ms), nonce }
     }
 }

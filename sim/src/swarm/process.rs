@@ -191,7 +191,7 @@ impl Fleet {
 
 impl Process {
     /// Runs a call inside the process; `None` if the process died or did not answer in time.
-    async fn call<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> Option<T> {
+    pub(crate) async fn call<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> Option<T> {
         let (answer, answered) = tokio::sync::oneshot::channel();
         self.spawn(async move {
             let _ = answer.send(work.await);

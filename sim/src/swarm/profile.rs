@@ -23,6 +23,10 @@ pub struct Profile {
     pub never_connects: u32,
     /// A machine dies while it runs a job (Spot).
     pub dies_at_work: u32,
+    /// A machine is taken back while it runs a job, with a notice (Spot): its agent gets SIGTERM.
+    pub spot_at_work: u32,
+    /// A machine is taken back before it has one, with a notice.
+    pub spot_early: u32,
     /// A machine dies while it waits.
     pub dies_idle: u32,
     /// An agent hangs when its runner is idle, so that nothing ends it.
@@ -80,6 +84,8 @@ impl Profile {
             boot_hangs: 0,
             never_connects: 0,
             dies_at_work: 0,
+            spot_at_work: 0,
+            spot_early: 0,
             dies_idle: 0,
             agent_hangs: 0,
             report_lost: 0,
@@ -115,7 +121,16 @@ impl Profile {
             4 => Self { name: "everything twice", twice: true, controllers: 2, ..calm },
             5 => Self { name: "no capacity", drought: true, refuse: 300, ..calm },
             6 => Self { name: "many hands", controllers: 4, direct: true, github: 1, ..calm },
-            7 => Self { name: "deaths", boot_dies: 100, boot_hangs: 60, dies_at_work: 100, dies_idle: 200, ..calm },
+            7 => Self {
+                name: "deaths",
+                boot_dies: 100,
+                boot_hangs: 60,
+                dies_at_work: 100,
+                spot_at_work: 100,
+                spot_early: 50,
+                dies_idle: 200,
+                ..calm
+            },
             8 => Self { name: "bad hub", github: 2, report_lost: 200, controllers: 2, ..calm },
             9 => Self { name: "operator", operator: true, endless_job: true, ..Self::mixture(rng) },
             10 => Self { name: "noise", noise: true, dies_idle: 200, agent_hangs: 150, controllers: 2, ..calm },
@@ -135,6 +150,8 @@ impl Profile {
             boot_hangs: some(40),
             never_connects: some(50),
             dies_at_work: some(60),
+            spot_at_work: some(100),
+            spot_early: some(50),
             dies_idle: some(100),
             agent_hangs: some(50),
             report_lost: some(300),

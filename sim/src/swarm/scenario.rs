@@ -209,7 +209,11 @@ async fn operate(world: Arc<World>, mut rng: Rng) {
         world.lock().stopped_by_hand.insert(runner.clone());
         world.trace(|| format!("a person stops {runner}"));
         let stop = RunnerInput::Stop { by: "operator".into() };
-        let _ = process.controller.handle(&[Event::Runner { runner, input: stop }]).await;
+        // Within the process, as all that a person asks of a daemon: what dies with it must not be waited for.
+        let controller = process.controller.clone();
+        let _ = process
+            .call(async move { controller.handle(&[Event::Runner { runner, input: stop }]).await.is_ok() })
+            .await;
         set_small(&world, if rng.bool() { 0 } else { 1 });
         drain_small(&world, rng.bool()).await;
     }
@@ -233,8 +237,12 @@ async fn drain_small(world: &Arc<World>, drained: bool) {
     let (extent, by) = (Extent::Class("small".into()), Arc::from("operator"));
     let event = if drained { Event::Drain { extent, by } } else { Event::EndDrain { extent, by } };
     loop {
-        if let Some(process) = world.fleet.any()
-            && let Ok(outcomes) = process.controller.handle(std::slice::from_ref(&event)).await
+        let asked = world.fleet.any().map(|process| {
+            let (controller, event) = (process.controller.clone(), event.clone());
+            async move { process.call(async move { controller.handle(&[event]).await }).await }
+        });
+        if let Some(asked) = asked
+            && let Some(Ok(outcomes)) = asked.await
         {
             let begun = drained && matches!(outcomes.first(), Some(Outcome::Accepted(_)));
             *world.lock().faults.entry("class drained").or_default() += u64::from(begun);

@@ -171,6 +171,12 @@ impl Scene {
         self.world.fleet.store.clear();
     }
 
+    /// The clocks of all controllers are set by so much, milliseconds.
+    pub fn set_clock(&self, ms: i64) {
+        self.world.trace(|| format!("the clocks are set by {ms} ms"));
+        self.world.lock().clock_set_ms += ms;
+    }
+
     /// All controllers sweep at once, now.
     pub async fn sweep(&self) -> Vec<Swept> {
         let mut sweeps = JoinSet::new();

@@ -68,6 +68,8 @@ pub(crate) struct State {
     pub(crate) told_interrupted: BTreeSet<JobId>,
     /// Jobs whose own work fails.
     pub(crate) failing: BTreeSet<JobId>,
+    /// By how much the controllers' clocks were set, milliseconds.
+    pub(crate) clock_set_ms: i64,
     /// Port calls so far, and the one at which the controller dies.
     pub(crate) calls: u64,
     pub(crate) crash_at_call: Option<u64>,
@@ -93,6 +95,7 @@ impl World {
             interrupted: BTreeSet::new(),
             told_interrupted: BTreeSet::new(),
             failing: BTreeSet::new(),
+            clock_set_ms: 0,
             calls: 0,
             crash_at_call: None,
             asked: BTreeMap::new(),
@@ -228,7 +231,7 @@ impl World {
                     job: state.hub.runs_on(registration),
                     born_ms: machine.born_ms,
                     // A clock that is fast sees the end of a life sooner.
-                    at_ms: now_ms + state.profile.skew_ms,
+                    at_ms: (now_ms + state.profile.skew_ms).saturating_add_signed(state.clock_set_ms),
                     max_lifetime_ms: class.map_or(0, |class| class.max_lifetime_ms),
                     by: state.stopped_by_hand.contains(&machine.spec.runner).then_some("operator"),
                 })
