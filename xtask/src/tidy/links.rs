@@ -1,4 +1,5 @@
-//! Links in the documents: each relative one names a file of the repository, each anchor a heading. Addresses on the
+//! Links in the documents: each relative one names a file of the repository, each anchor a heading, or a function where
+//! the file is Rust: so a test that is named as a proof exists. Addresses on the
 //! web are not asked: a check must not fail because a site is away.
 
 use super::tree::{Finding, TextFile, Tree};
@@ -57,8 +58,13 @@ fn fault(tree: &Tree, from: &TextFile, target: &str) -> Option<String> {
     if !exists(tree, &path) {
         return Some(format!("the link `{target}` leads to no file: correct it, or add `{path}`"));
     }
-    let file = tree.file(&path).filter(|file| file.is("md") && !anchor.is_empty())?;
-    (!has_anchor(&file.text, anchor)).then(|| format!("`{path}` has no heading `#{anchor}`: correct the link"))
+    let file = tree.file(&path).filter(|_| !anchor.is_empty())?;
+    if file.is("rs") {
+        let has = file.text.contains(&format!("fn {anchor}("));
+        return (!has).then(|| format!("`{path}` has no function `{anchor}`: correct the link"));
+    }
+    (file.is("md") && !has_anchor(&file.text, anchor))
+        .then(|| format!("`{path}` has no heading `#{anchor}`: correct the link"))
 }
 
 /// `path` as seen from the folder of `from`, without `.` and `..`.
@@ -99,13 +105,18 @@ mod tests {
     use super::*;
 
     fn found(text: &str) -> Vec<String> {
-        let tree = Tree::of(&[("docs/a.md", text), ("README.md", "# One\n\n## Two, *three*\n"), ("docs/b.png", "")]);
+        let tree = Tree::of(&[
+            ("docs/a.md", text),
+            ("README.md", "# One\n\n## Two, *three*\n"),
+            ("docs/b.png", ""),
+            ("c.rs", "fn f() {}"),
+        ]);
         check(&tree).iter().map(Finding::to_string).collect()
     }
 
     #[test]
     fn good_links_are_left_alone() {
-        let text = "# Top\n[a](../README.md) [b](../README.md#two-three \"t\") ![c](b.png) [d](#top) [e](https://e.example)\n\
+        let text = "# Top\n[a](../README.md) [b](../README.md#two-three \"t\") ![c](b.png) [d](#top) [i](../c.rs#f) [j](../c.rs) [e](https://e.example)\n\
                     <img src=\"b.png\"> [f](..) [g](mailto:a@b)\n[h]: ../README.md\n";
         assert_eq!(found(text), Vec::<String>::new());
     }
@@ -117,7 +128,14 @@ mod tests {
 
     #[test]
     fn dead_links_are_found() {
-        let lines = ["[a](gone.md)", "[a](/README.md)", "[a](../README.md#four)", "[a](#four)", "[a]: gone.md"];
+        let lines = [
+            "[a](gone.md)",
+            "[a](/README.md)",
+            "[a](../README.md#four)",
+            "[a](#four)",
+            "[a]: gone.md",
+            "[a](../c.rs#g)",
+        ];
         assert_eq!(found(&lines.join("\n")).len(), lines.len());
     }
 }
