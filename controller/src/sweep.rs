@@ -39,15 +39,15 @@ pub struct Swept {
     pub failures: usize,
 }
 
-/// A sweep that has ended.
+/// A sweep that came to its end. One that the store broke off is not kept: the log tells of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LastSweep {
     /// When it began, milliseconds.
     pub began_ms: u64,
     /// When it ended, milliseconds.
     pub ended_ms: u64,
-    /// What it did; `None`: the store failed.
-    pub swept: Option<Swept>,
+    /// What it did.
+    pub swept: Swept,
 }
 
 impl Controller {
@@ -56,18 +56,14 @@ impl Controller {
         *self.last_sweep.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn keep_sweep(&self, began_ms: u64, swept: Option<Swept>) {
-        let last = LastSweep { began_ms, ended_ms: self.ports.clock.now_ms(), swept };
+    fn keep_sweep(&self, last: LastSweep) {
         *self.last_sweep.lock().unwrap_or_else(PoisonError::into_inner) = Some(last);
     }
 
     /// Sweeps for ever, a pause of `interval` after each.
     pub async fn run_sweeper(self: Arc<Self>, interval: Duration) {
         loop {
-            let began_ms = self.ports.clock.now_ms();
-            let result = self.sweep_once().await;
-            self.keep_sweep(began_ms, result.as_ref().ok().copied());
-            match result {
+            match self.sweep_once().await {
                 Ok(swept) if swept.failures > 0 => warn!(?swept, "swept, not all of it"),
                 Ok(_) => {}
                 Err(error) => warn!(%error, "could not sweep; tried again"),
@@ -81,9 +77,9 @@ impl Controller {
     /// # Errors
     /// The store's. Failures of GitHub and the engine are counted, and hide nothing else.
     pub async fn sweep_once(&self) -> PortResult<Swept> {
-        let now_ms = self.ports.clock.now_ms();
+        let began_ms = self.ports.clock.now_ms();
         let store = &self.ports.store;
-        if !store.lease("sweep", &self.owner, now_ms, now_ms + SWEEP_LEASE_MS).await? {
+        if !store.lease("sweep", &self.owner, began_ms, began_ms + SWEEP_LEASE_MS).await? {
             return Ok(Swept { skipped: true, ..Swept::default() });
         }
         let mut swept = Swept::default();
@@ -101,8 +97,9 @@ impl Controller {
         store.set_suspicions(findings.suspicions).await?;
         store.expire(self.ports.clock.now_ms()).await?;
         // Freed at once, so that a restart need not wait for it.
-        let now_ms = self.ports.clock.now_ms();
-        store.lease("sweep", &self.owner, now_ms, now_ms).await?;
+        let ended_ms = self.ports.clock.now_ms();
+        store.lease("sweep", &self.owner, ended_ms, ended_ms).await?;
+        self.keep_sweep(LastSweep { began_ms, ended_ms, swept });
         Ok(swept)
     }
 

@@ -72,10 +72,9 @@ fn alive(picture: &Picture, live: &Live) -> String {
     let sweep = match live.sweep {
         Some(last) => {
             let took = span(last.ended_ms.saturating_sub(last.began_ms));
-            let failed = match last.swept {
-                Some(swept) if swept.failures > 0 => format!(", {} failed: see the log", count(swept.failures, "item")),
-                Some(_) => String::new(),
-                None => ", failed: see the log".into(),
+            let failed = match last.swept.failures {
+                0 => String::new(),
+                failures => format!(", {} failed: see the log", count(failures, "item")),
             };
             format!("{} ago, took {took}{failed}; each {each}", ago(last.ended_ms))
         }
