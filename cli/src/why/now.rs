@@ -23,6 +23,8 @@ pub(super) fn job(picture: &mut Picture, row: &Job) -> String {
         JobState::Running { runner, since_ms } => format!("now: runs for {} on {runner}\n", ago(*since_ms)),
         JobState::Done { conclusion, at_ms } => format!("now: ended {} ago: {}\n", ago(*at_ms), conclusion.text()),
         JobState::Queued => {
+            // Its records may say only that a runner was started for it, and GitHub has given that to another job.
+            let why = if why.is_empty() { why } else { format!(", waits{why}") };
             let queued = format!("now: queued for {}{why}\n", ago(row.head().created_ms));
             match row.pool.as_ref().and_then(|id| view.pools.get(id)) {
                 Some(pool) => queued + &position(picture, row, pool),
