@@ -5,7 +5,8 @@ use std::{
     fs::{self, File},
     io,
     path::PathBuf,
-    time::{Duration, SystemTime},
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use controller::ports::{ErrorKind, PortError, PortResult};
@@ -15,6 +16,9 @@ use crate::disk::make_dirs;
 
 /// The name of a task that has ended is kept so long: longer than any launch is repeated.
 const KEEP_NAME: Duration = Duration::from_secs(24 * 3_600);
+
+/// Old names are taken out so often.
+const PRUNE_EACH: Duration = Duration::from_secs(3_600);
 
 /// Longest name of a task; file systems take 255.
 const NAME_MAX_BYTES: usize = 200;
@@ -39,14 +43,16 @@ pub(crate) fn is_task_name(name: &str) -> bool {
 #[derive(Debug, Clone)]
 pub(crate) struct Ended {
     dir: PathBuf,
+    /// When old ones were last taken out.
+    pruned: Arc<Mutex<SystemTime>>,
 }
 
 impl Ended {
     /// Those that a folder remembers.
     pub(crate) fn open(dir: PathBuf) -> io::Result<Self> {
         make_dirs(&dir)?;
-        let ended = Self { dir };
-        ended.prune();
+        let ended = Self { dir, pruned: Arc::new(Mutex::new(UNIX_EPOCH)) };
+        ended.prune(SystemTime::now());
         Ok(ended)
     }
 
@@ -58,13 +64,20 @@ impl Ended {
     /// Remembers that a task has ended.
     pub(crate) fn remember(&self, id: &TaskId) -> io::Result<()> {
         File::create(self.dir.join(id.as_str()))?;
-        self.prune();
+        self.prune(SystemTime::now());
         Ok(())
     }
 
-    fn prune(&self) {
+    /// Takes old names out, now and then: that looks at each, so it must not be done for each that ends.
+    fn prune(&self, now: SystemTime) {
+        {
+            let mut pruned = self.pruned.lock().unwrap_or_else(PoisonError::into_inner);
+            if now.duration_since(*pruned).is_ok_and(|passed| passed < PRUNE_EACH) {
+                return;
+            }
+            *pruned = now;
+        }
         let Ok(entries) = fs::read_dir(&self.dir) else { return };
-        let now = SystemTime::now();
         for entry in entries.flatten() {
             let made = entry.metadata().and_then(|data| data.modified());
             if made.is_ok_and(|made| now.duration_since(made).is_ok_and(|age| age > KEEP_NAME)) {
@@ -97,5 +110,20 @@ mod tests {
         assert!(!open().contains(&id));
         open().remember(&id).unwrap();
         assert!(open().contains(&id));
+    }
+
+    #[test]
+    fn old_names_are_taken_out_now_and_then() {
+        let dir = tempfile::tempdir().unwrap();
+        let (old, new) = (TaskId::from("sr-dev-a.1"), TaskId::from("sr-dev-b.1"));
+        let ended = Ended::open(dir.path().to_owned()).unwrap();
+        ended.remember(&old).unwrap();
+        let now = SystemTime::now();
+        let file = File::options().write(true).open(dir.path().join(old.as_str())).unwrap();
+        file.set_modified(now - KEEP_NAME - PRUNE_EACH).unwrap();
+        ended.remember(&new).unwrap();
+        assert!(ended.contains(&old), "not with each that ends");
+        ended.prune(now + 2 * PRUNE_EACH);
+        assert!(!ended.contains(&old) && ended.contains(&new));
     }
 }
