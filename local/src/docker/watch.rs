@@ -55,11 +55,11 @@ pub(super) enum Phase {
     Ended(String),
 }
 
-/// A container as the engine lists it.
+/// A container as the engine lists it: enough to know one that runs, not how one ended.
 struct Listed {
     id: TaskId,
     labels: Labels,
-    has_ended: bool,
+    state: Listing,
 }
 
 impl Listed {
@@ -67,8 +67,15 @@ impl Listed {
         // A link of another container is a name with a slash in it.
         let mut names = one.names?.into_iter().map(|name| name.trim_start_matches('/').to_owned());
         let id = names.find(|name| is_task_name(name)).map(TaskId::from)?;
-        let has_ended = matches!(one.state, Some(Listing::EXITED | Listing::DEAD | Listing::REMOVING));
-        Some(Self { id, labels: one.labels.unwrap_or_default(), has_ended })
+        Some(Self { id, labels: one.labels.unwrap_or_default(), state: one.state.unwrap_or(Listing::EMPTY) })
+    }
+
+    fn has_ended(&self) -> bool {
+        matches!(self.state, Listing::EXITED | Listing::DEAD | Listing::REMOVING)
+    }
+
+    fn has_begun(&self) -> bool {
+        !self.has_ended() && self.state != Listing::CREATED
     }
 }
 
@@ -110,22 +117,28 @@ impl Inner {
     /// All machines. One that has ended is looked after, in case its event was missed.
     pub(super) async fn list(self: Arc<Self>) -> PortResult<Vec<Task>> {
         let mut tasks = Vec::new();
-        for Listed { id, labels, has_ended } in self.listed().await? {
-            if !has_ended {
-                tasks.push(labels::task(id.as_str(), &labels, None)?);
+        for one in self.listed().await? {
+            if !one.has_ended() {
+                tasks.push(labels::task(one.id.as_str(), &one.labels, None)?);
                 continue;
             }
-            tasks.extend(self.inspect(&id).await?.map(Found::into_task));
-            tokio::spawn(self.clone().look(id));
+            tasks.extend(self.inspect(&one.id).await?.map(Found::into_task));
+            tokio::spawn(self.clone().look(one.id));
         }
         Ok(tasks)
     }
 
     /// Looks at everything: what runs is watched from now on, what ended or vanished is reported.
     pub(super) async fn census(self: Arc<Self>) -> PortResult<()> {
-        let mut ids: BTreeSet<TaskId> = self.listed().await?.into_iter().map(|listed| listed.id).collect();
-        ids.extend(self.tasks.lock().unwrap_or_else(PoisonError::into_inner).keys().cloned());
-        for id in ids {
+        let (begun, others): (Vec<_>, Vec<_>) = self.listed().await?.into_iter().partition(Listed::has_begun);
+        let watched = self.tasks.lock().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect::<Vec<_>>();
+        let mut unclear: BTreeSet<TaskId> = others.into_iter().map(|one| one.id).chain(watched).collect();
+        // No look at each: there may be thousands. What becomes of them from here on, the engine's events tell.
+        for Listed { id, .. } in begun {
+            self.watched(&id).begun.store(true, Ordering::Relaxed);
+            unclear.remove(&id);
+        }
+        for id in unclear {
             tokio::spawn(self.clone().look(id));
         }
         Ok(())
