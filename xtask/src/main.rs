@@ -21,7 +21,7 @@ const COMMANDS: &[Command] = &[
     Command { name: "tidy", about: "check what the compiler does not: names, layers, links, sizes", run: tidy::run },
     Command { name: "sim", about: "run random worlds against the core and check its promises", run: sim::run_command },
     Command { name: "docs", about: "write the documents that are made from the code", run: docs::run },
-    Command { name: "bench", about: "measure: `bench core`", run: bench::run },
+    Command { name: "bench", about: "measure: `bench core`, `bench serve`", run: bench::run },
     Command { name: "fuzz", about: "send bent requests through the webhook's way in", run: fuzz::run },
 ];
 
