@@ -67,7 +67,7 @@ struct SetupArgs {
     /// Where runners will register; with the organisation if `--org` is given, else with each repository
     #[arg(long, value_name = "WHERE", value_enum)]
     runners: Option<Runners>,
-    /// Where GitHub sends webhooks, as https://runners.example.com/webhook. Without: nowhere, GitHub is asked instead
+    /// Where GitHub sends webhooks, as `https://runners.example.com/webhook`. Without: nowhere, GitHub is asked instead
     #[arg(long, value_name = "URL")]
     webhook_url: Option<String>,
     /// Let it run interrupted jobs again, for `rerun_interrupted`
@@ -79,7 +79,7 @@ struct SetupArgs {
     /// Configuration file; `self-runners.toml` of this folder if there is one
     #[arg(long, value_name = "FILE", env = "SELF_RUNNERS_CONFIG")]
     config: Option<PathBuf>,
-    /// Base URL of the REST interface, as https://<host>/api/v3; the configuration's if absent
+    /// Base URL of the REST interface, as `https://<host>/api/v3`; the configuration's if absent
     #[arg(long, value_name = "URL")]
     api_url: Option<String>,
     /// Base URL of GitHub's pages; found by `--api-url` if absent

@@ -97,6 +97,7 @@ fn body(hub: &Hub, id: JobId) -> Option<String> {
         body["repository"][format!("{link}_url")] = Value::String(format!("{url}/{link}{{/sha}}"));
     }
     // What GitHub's have beside that: more links, of the owner and the sender, and texts of all lengths.
+    body["repository"]["description"] = "".into();
     let missing = BODY_BYTES.saturating_sub(body.to_string().len());
     body["repository"]["description"] = "x".repeat(missing).into();
     Some(body.to_string())
