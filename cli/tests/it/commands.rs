@@ -81,7 +81,7 @@ fn a_drain_is_shown_everywhere_and_survives_a_restart() {
     insta::assert_snapshot!("jobs_drained", equal(&place, &ask_fine(&place, &["jobs"])));
     insta::assert_snapshot!("why_drained", equal(&place, &ask_fine(&place, &["why", "43000000001"])));
     by_ada(&place, &["drain", "--class", "small"]).failed(1, &["drained by ada (new image) since", "already"]);
-    place.ask(&["drain", "--class", "smal"]).failed(1, &["no class `smal`, only `small`"]);
+    place.ask(&["drain", "--class", "large"]).failed(1, &["no class `large`, only `small`"]);
     assert_eq!(daemon.end().0, 0);
 
     let _again = Daemon::start(&place);

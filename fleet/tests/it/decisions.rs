@@ -391,9 +391,9 @@ fn a_drain_and_a_job_may_be_decided_together() {
 #[test]
 fn a_drain_of_a_class_that_is_not_there_is_refused_with_those_that_are() {
     let mut desk = Desk::new(6);
-    let nowhere = Event::Drain { extent: Extent::Class("defualt".into()), by: "ada".into() };
+    let nowhere = Event::Drain { extent: Extent::Class("other".into()), by: "ada".into() };
     let said = desk.tell(&[nowhere]).remove(0);
-    assert_eq!(said, Outcome::Refused("there is no class `defualt`, only `default`".into()));
+    assert_eq!(said, Outcome::Refused("there is no class `other`, only `default`".into()));
     assert!(matches!(desk.tell(&[drain(false)]).remove(0), Outcome::Refused(_)));
 }
 
