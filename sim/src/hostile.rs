@@ -150,6 +150,10 @@ fn noise(dice: &mut impl Dice) -> Vec<(&'static str, Vec<u8>)> {
 
 /// A payload with up to three of its values changed; half the time one that is read.
 fn bent(dice: &mut impl Dice, mut payload: Value) -> Value {
+    if one_in(dice, 20) {
+        // Of an owner who is served, but not on its list: chance alone hardly ever writes such a name.
+        payload["repository"]["full_name"] = json!("acme/other");
+    }
     if one_in(dice, 2) {
         plant(dice, &mut payload);
     }
