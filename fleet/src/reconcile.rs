@@ -128,6 +128,7 @@ pub fn reconcile(policy: &Policy, sight: &Sight<'_>) -> Findings {
         registrations.iter().for_each(|registration| sweep.registration(scope, registration));
     }
     sweep.jobs();
+    sweep.keep_unseen();
     sweep.inventory();
     sweep.found
 }
@@ -167,6 +168,23 @@ impl<'a> Sweep<'a> {
         let since_ms = self.sight.suspicions.get(&key).copied().unwrap_or(self.sight.now_ms);
         self.found.suspicions.insert(key, since_ms);
         self.sight.now_ms.saturating_sub(since_ms) >= self.policy.confirm_after_ms && since_ms < self.sight.now_ms
+    }
+
+    /// This occurs where not each sweep lists each repository and scope: what this one did not look at has neither held
+    /// nor passed, and a suspicion that is forgotten in between would never be confirmed.
+    fn keep_unseen(&mut self) {
+        let (listed, registrations) = (&self.sight.listed, &self.sight.registrations);
+        let jobs = self.sight.jobs.iter().filter(|job| !listed.contains_key(&job.facts.repo));
+        let live = self.sight.runners.iter().filter(|runner| runner.state.is_live());
+        let runners = live.filter(|runner| !registrations.contains_key(&runner.scope));
+        let keys = jobs
+            .map(|job| format!("job/{}", job.facts.id))
+            .chain(runners.flat_map(|runner| [format!("boot/{}", runner.name), format!("ghost/{}", runner.name)]));
+        for key in keys {
+            if let Some(since_ms) = self.sight.suspicions.get(&key) {
+                self.found.suspicions.insert(key, *since_ms);
+            }
+        }
     }
 
     fn say(&mut self, runner: &Runner, input: RunnerInput) {

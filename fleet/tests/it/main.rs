@@ -4,4 +4,5 @@
 
 mod decisions;
 mod properties;
+mod sweeps;
 mod tables;

@@ -1,0 +1,45 @@
+//! Sweeps by example: what is suspected, and when it is looked into.
+
+use std::collections::BTreeMap;
+
+use fleet::{
+    event::Event,
+    ids::{JobId, Repo},
+    job::{Job, JobInput},
+    reconcile::{Findings, Probe, Sight},
+};
+
+use crate::decisions::{Desk, job};
+
+/// What a sweep finds that lists these repositories, none with an open job, after one that suspected this.
+fn sweep(desk: &Desk, jobs: &[Job], listed: &[&Repo], suspicions: &BTreeMap<String, u64>) -> Findings {
+    let listed: BTreeMap<Repo, Vec<Event>> = listed.iter().map(|repo| ((*repo).clone(), Vec::new())).collect();
+    let sight = Sight {
+        now_ms: desk.now_ms,
+        jobs,
+        runners: &[],
+        suspicions,
+        tasks: Some(&[]),
+        list_lag_ms: 0,
+        registrations: &BTreeMap::new(),
+        listed: &listed,
+        inventoried: true,
+    };
+    fleet::reconcile(&desk.policy, &sight)
+}
+
+/// This occurs where a share of the rate limit lets each sweep list some repositories only.
+#[test]
+fn a_vanished_job_is_looked_into_although_not_each_sweep_lists_its_repository() {
+    let mut desk = Desk::new(6);
+    desk.tell(&[job(1, JobInput::Queued)]);
+    let jobs: Vec<Job> = desk.ledger.jobs().cloned().collect();
+    let repo = jobs[0].facts.repo.clone();
+    let first = sweep(&desk, &jobs, &[&repo], &BTreeMap::new());
+    assert_eq!(first.probes, []);
+    desk.now_ms += desk.policy.confirm_after_ms;
+    let elsewhere = sweep(&desk, &jobs, &[], &first.suspicions);
+    assert_eq!((elsewhere.probes.len(), &elsewhere.suspicions), (0, &first.suspicions));
+    let again = sweep(&desk, &jobs, &[&repo], &elsewhere.suspicions);
+    assert_eq!(again.probes, [Probe::Job { job: JobId(1), repo }]);
+}
