@@ -1,0 +1,81 @@
+//! How AWS is reached: Region, credentials, endpoint, TLS. Every client of this crate is made from one [`Cloud`].
+
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_smithy_http_client::{
+    Builder,
+    tls::{Provider, rustls_provider::CryptoMode},
+};
+use aws_smithy_types::error::display::DisplayErrorContext;
+use controller::ports::{ErrorKind, PortError, PortResult};
+
+/// Where and as whom.
+#[derive(Debug, Clone, Default)]
+pub struct CloudSettings {
+    /// Region; else what the environment or the profile says.
+    pub region: Option<String>,
+    /// Profile of the shared configuration; else `AWS_PROFILE` or the default one.
+    pub profile: Option<String>,
+    /// Another endpoint for all services (`--endpoint-url`); else AWS's own, or `AWS_ENDPOINT_URL`.
+    pub endpoint_url: Option<String>,
+}
+
+/// A way to AWS. Cheap to clone; credentials are looked up when they are first needed.
+#[derive(Debug, Clone)]
+pub struct Cloud {
+    config: SdkConfig,
+}
+
+impl Cloud {
+    /// Reads the settings, the environment and the shared configuration files. Talks to nobody.
+    pub async fn open(settings: &CloudSettings) -> Self {
+        // ring, as everywhere in this project: the SDK's default provider needs cmake and minutes to build.
+        let https = Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
+        let mut loader = aws_config::defaults(BehaviorVersion::latest()).http_client(https);
+        if let Some(region) = &settings.region {
+            loader = loader.region(Region::new(region.clone()));
+        }
+        if let Some(profile) = &settings.profile {
+            loader = loader.profile_name(profile);
+        }
+        if let Some(url) = &settings.endpoint_url {
+            loader = loader.endpoint_url(url);
+        }
+        Self { config: loader.load().await }
+    }
+
+    /// The Region, if one is known.
+    #[must_use]
+    pub fn region(&self) -> Option<&str> {
+        self.config.region().map(Region::as_ref)
+    }
+
+    /// What clients are made from.
+    pub(crate) fn config(&self) -> &SdkConfig {
+        &self.config
+    }
+}
+
+/// Whose credentials are in use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The account's number.
+    pub account: String,
+    /// The user or role.
+    pub arn: String,
+}
+
+impl Cloud {
+    /// Asks whose credentials these are.
+    ///
+    /// # Errors
+    /// There are none, they are not accepted, or nobody answers.
+    pub async fn identity(&self) -> PortResult<Identity> {
+        let asked = aws_sdk_sts::Client::new(self.config()).get_caller_identity().send().await;
+        let told = asked.map_err(|error| {
+            let text = DisplayErrorContext(&error);
+            PortError::new(ErrorKind::Denied, format!("AWS does not say whose credentials these are: {text}"))
+        })?;
+        let text = |part: Option<&str>| part.unwrap_or_default().to_owned();
+        Ok(Identity { account: text(told.account()), arn: text(told.arn()) })
+    }
+}

@@ -1,0 +1,9 @@
+//! The adapters for AWS: the engine ECS, the stores DynamoDB and Valkey, what lies around them, and the stack that all of
+//! it is deployed as.
+//!
+//! It decides nothing and knows no other adapter. No type of the SDK is in a public signature: callers see the ports of
+//! `controller` and the types of this crate.
+
+mod cloud;
+
+pub use cloud::{Cloud, CloudSettings, Identity};
