@@ -426,8 +426,9 @@ impl Runner {
         if reserved && attempt < class.placements {
             return Step::Change(Self { attempt: attempt + 1, ..self.clone() });
         }
-        let never_started = self.task.is_none() && self.claims == 0;
-        if never_started && (reserved || matches!(self.state, RunnerState::Ending { .. })) {
+        // One that has claimed: this occurs when the answer to its launch was lost, and somebody took the machine away
+        // before the launch was repeated. Without its handle no later look would ever find it gone.
+        if self.task.is_none() && (self.may_claim() || matches!(self.state, RunnerState::Ending { .. })) {
             return self.gone(why, now_ms);
         }
         Step::Impossible

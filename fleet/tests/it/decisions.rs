@@ -274,6 +274,23 @@ fn a_refused_launch_tries_the_next_place_then_waits_and_frees_the_room() {
     assert_eq!(desk.live().len(), 1, "another pool may use the room");
 }
 
+/// The answer to its launch was lost, it claimed, somebody took it away, and the launch was repeated. Found by world 7942.
+#[test]
+fn a_refusal_after_a_claim_ends_a_runner_whose_machine_nobody_knows() {
+    for stopped in [false, true] {
+        let mut desk = Desk::new(1);
+        desk.tell(&[job(1, JobInput::Queued)]);
+        let runner = desk.live()[0].name.clone();
+        desk.runner(&runner, RunnerInput::Claim { attempt: 1 });
+        if stopped {
+            desk.runner(&runner, RunnerInput::Stop { by: "operator".into() });
+        }
+        desk.runner(&runner, RunnerInput::Refused { attempt: 1, why: "no vCPU".into() });
+        assert!(desk.live().iter().all(|row| row.name != runner), "its place is free");
+        assert_eq!(desk.effects("deregister"), 1, "what its claim registered is taken away");
+    }
+}
+
 #[test]
 fn a_machine_that_is_born_after_its_end_is_stopped() {
     for late in [RunnerInput::TaskAlive { task: "t".into() }, RunnerInput::Launched { attempt: 1, task: "t".into() }] {

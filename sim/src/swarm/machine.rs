@@ -150,6 +150,9 @@ impl Machine {
             if self.report(Report::Idle).await == Some(ReportAnswer::EndIfIdle)
                 && self.assigned(claimed.registration).is_none()
             {
+                if world.fault("spot notice before a job", |profile| profile.spot_early) {
+                    self.report(Report::SpotNotice).await;
+                }
                 return self.kill_idle(claimed.registration);
             }
         }

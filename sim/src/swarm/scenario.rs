@@ -13,7 +13,7 @@ use fleet::{
     ids::{JobId, Repo, RunnerName},
     labels::LabelSet,
     policy::{Owner, Policy},
-    runner::{RunnerInput, RunnerState},
+    runner::{Runner, RunnerInput, RunnerState},
 };
 
 use super::{noise, profile::Profile, run::Options, world::World};
@@ -208,7 +208,8 @@ async fn operate(world: Arc<World>, mut rng: Rng) {
         let (Some(process), Some(runner)) = (world.fleet.any(), somebody(&world, &mut rng)) else { continue };
         world.lock().stopped_by_hand.insert(runner.clone());
         world.trace(|| format!("a person stops {runner}"));
-        let stop = RunnerInput::Stop { by: "operator".into() };
+        let by = "operator".into();
+        let stop = if rng.bool() { RunnerInput::Stop { by } } else { RunnerInput::StopIdle { by } };
         // Within the process, as all that a person asks of a daemon: what dies with it must not be waited for.
         let controller = process.controller.clone();
         let _ = process
@@ -222,14 +223,24 @@ async fn operate(world: Arc<World>, mut rng: Rng) {
     world.lock().profile.operator = false;
 }
 
-/// Whom a person stops: one that is recalled, if there is one, else anyone.
+/// Whom a person stops: one in a state that is seldom seen, if there is one, else anyone.
 fn somebody(world: &Arc<World>, rng: &mut Rng) -> Option<RunnerName> {
-    let live: Vec<(bool, RunnerName)> = world.fleet.store.look(|ledger| {
+    let rarity = |runner: &Runner| match &runner.state {
+        RunnerState::Recalled { .. } => 2,
+        RunnerState::Reserved => 1,
+        RunnerState::Starting
+        | RunnerState::Claimed
+        | RunnerState::Idle { .. }
+        | RunnerState::Busy { .. }
+        | RunnerState::Ending { .. }
+        | RunnerState::Gone { .. } => 0,
+    };
+    let live: Vec<(u32, RunnerName)> = world.fleet.store.look(|ledger| {
         let live = ledger.runners().filter(|runner| runner.state.is_live());
-        live.map(|runner| (matches!(runner.state, RunnerState::Recalled { .. }), runner.name.clone())).collect()
+        live.map(|runner| (rarity(runner), runner.name.clone())).collect()
     });
-    let recalled = live.iter().find(|(recalled, _)| *recalled).map(|(_, name)| name.clone());
-    recalled.or_else(|| rng.choice(live).map(|(_, name)| name))
+    let rarest = live.iter().map(|(rarity, _)| *rarity).max()?;
+    rng.choice(live.into_iter().filter(|(rarity, _)| *rarity == rarest).map(|(_, name)| name).collect::<Vec<_>>())
 }
 
 /// Drains the class `small`, or lifts that; again until it is stored.
