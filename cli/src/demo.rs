@@ -5,6 +5,7 @@ pub mod chaos;
 pub mod daemon;
 pub mod github;
 pub mod leftovers;
+pub mod machines;
 pub mod play;
 pub mod processes;
 pub mod screen;
@@ -22,6 +23,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use self::{
     chaos::Trouble,
+    machines::{Containers, Engine},
     play::{Play, Settings},
     screen::Screen,
     summary::Summary,
@@ -49,9 +51,33 @@ pub(crate) struct DemoArgs {
     /// End with one JSON object instead of tables; nothing else is printed
     #[arg(long)]
     json: bool,
+    /// What the runners are: processes of this machine, or containers of a Docker engine on it
+    #[arg(long, value_enum, default_value_t = EngineKind::Process)]
+    engine: EngineKind,
+    /// Where the Docker engine listens
+    #[arg(long, value_name = "URL", env = "DOCKER_HOST", default_value = local::docker::HOST_DEFAULT)]
+    docker_host: String,
     /// Keep the folder with the daemon's store and log
     #[arg(long)]
     keep: bool,
+}
+
+/// The engines of one machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum EngineKind {
+    /// Processes of this machine
+    Process,
+    /// Containers of a Docker engine on this machine
+    Docker,
+}
+
+impl DemoArgs {
+    fn engine(&self) -> Result<Engine, Failure> {
+        match self.engine {
+            EngineKind::Process => Ok(Engine::Process),
+            EngineKind::Docker => Ok(Engine::Docker(Containers::of(&self.docker_host)?)),
+        }
+    }
 }
 
 /// Shows it.
@@ -78,10 +104,19 @@ async fn perform(args: &DemoArgs, workflows: Vec<Workflow>) -> Result<ExitCode, 
         trouble: if args.faults { Trouble::DEMO } else { Trouble::default() },
         github_faults: args.faults,
         keep: args.keep,
+        engine: args.engine()?,
     };
-    let mut play = tokio::select! {
-        play = Play::begin(settings, &program) => play?,
-        () = asked.next() => return Err(interrupted()),
+    let engine = settings.engine.clone();
+    let begun = tokio::select! {
+        play = Play::begin(settings, &program) => play,
+        () = asked.next() => Err(interrupted()),
+    };
+    let mut play = match begun {
+        Ok(play) => play,
+        Err(failure) => {
+            engine.end().await;
+            return Err(failure);
+        }
     };
     if !args.json {
         introduce(args, &play, &workflows);
@@ -104,7 +139,11 @@ fn introduce(args: &DemoArgs, play: &Play, workflows: &[Workflow]) {
     ));
     let trouble = if args.faults { ", with trouble on the way" } else { "" };
     let dir = play.site.dir().display();
-    terminal::say(&format!("Everything happens on this machine, in {dir}; seed {}{trouble}.\n", args.seed));
+    let place = match &play.site.settings.engine {
+        Engine::Process => "on this machine".to_owned(),
+        Engine::Docker(containers) => format!("on this machine, runners are containers of {}", containers.host()),
+    };
+    terminal::say(&format!("Everything happens {place}, in {dir}; seed {}{trouble}.\n", args.seed));
 }
 
 async fn watch(args: &DemoArgs, play: &mut Play, workflows: Vec<Workflow>) -> Result<Summary, Failure> {
@@ -145,7 +184,7 @@ fn keep(args: &DemoArgs, play: &Play) {
 }
 
 fn interrupted() -> Failure {
-    Failure::failed("interrupted; every process of the demo was ended")
+    Failure::failed("interrupted; everything of the demo was ended")
 }
 
 /// The signals that end a demo early, or what runs until it is asked to end.

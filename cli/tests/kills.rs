@@ -19,6 +19,7 @@ use std::{
 use fleet::job::Conclusion;
 use self_runners::demo::{
     chaos::Trouble,
+    machines::Engine,
     play::{Play, Settings},
     processes,
     screen::Screen,
@@ -49,7 +50,7 @@ fn number<T: FromStr>(name: &str, default: T) -> T {
 
 async fn perform(kills: usize, jobs: usize, seed: u64) {
     let trouble = Trouble { daemon_kills: kills, runner_kills: 0, gap_max_ms: 600 };
-    let settings = Settings { seed, max: MAX, trouble, github_faults: false, keep: true };
+    let settings = Settings { seed, max: MAX, trouble, github_faults: false, keep: true, engine: Engine::Process };
     let mut play = Play::begin(settings, Path::new(env!("CARGO_BIN_EXE_self-runners"))).await.unwrap();
     let result = watch(&mut play, jobs).await;
     // Before anything can panic: no process outlives the test.

@@ -65,7 +65,7 @@ impl Settings {
             .redirect(redirects(base, which))
             // Nothing is repeated behind our back.
             .retry(reqwest::retry::never());
-        if is_loopback(base) {
+        if is_this_machine(base) {
             builder = builder.no_proxy();
         }
         builder.build().map_err(|error| PortError::new(ErrorKind::Invalid, format!("no HTTP client: {error}")))
@@ -78,15 +78,18 @@ pub(crate) fn base(text: &str) -> PortResult<Url> {
     let url = Url::parse(text).map_err(|_| invalid("is no URL: write https://<host>/api/v3"))?;
     match url.scheme() {
         "https" => Ok(url),
-        "http" if is_loopback(&url) => Ok(url),
+        "http" if is_this_machine(&url) => Ok(url),
         _ => Err(invalid("must begin with https://")),
     }
 }
 
-fn is_loopback(url: &Url) -> bool {
+/// Whether what is sent there stays here: the loopback address, or another of this machine's own (the bridge of its
+/// containers), which is what can be listened on.
+fn is_this_machine(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default();
     let address = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
-    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+    let is_own = |address| std::net::UdpSocket::bind((address, 0)).is_ok();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback() || is_own(address))
 }
 
 /// Which redirects are followed.

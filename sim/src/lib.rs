@@ -3,6 +3,7 @@
 //! - [`hub`]: a seeded GitHub in virtual time: repositories, runs, jobs, runners, deliveries, limits and its lies.
 //! - [`http`]: an HTTP face before it, so that the real client and real webhooks run against it.
 //! - [`workflow`] and [`standin`]: workflow files, and the program that executes their steps in the official runner's place.
+//! - [`image`]: an image of agent and stand-in, for runners in containers.
 //! - [`payloads`] and [`hostile`]: deliveries as GitHub documents them, and bent ones.
 //! - [`swarm`]: random worlds with faults on, then off, the checker that watches them, and wrong deciders that it must catch.
 //!
@@ -11,6 +12,7 @@
 pub mod hostile;
 pub mod http;
 pub mod hub;
+pub mod image;
 pub mod payloads;
 pub mod standin;
 pub mod swarm;

@@ -3,11 +3,7 @@
 
 use sim::hub::faults::HubFaults;
 
-use super::{
-    github::Sight,
-    processes::{self, Process},
-    site::Site,
-};
+use super::github::Sight;
 
 /// How much trouble.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -83,15 +79,13 @@ impl Chaos {
         Blow::Daemon { pause_ms: self.rng.u64(0..=PAUSE_MAX_MS), again_ms }
     }
 
-    /// Kills a runner that has no job as far as GitHub knows, if there is one; its folder's name.
-    pub fn kill_runner(&mut self, site: &Site, sight: &Sight) -> Option<String> {
-        let agents = processes::agents(&site.runners_root());
-        let free: Vec<&(String, Process)> =
-            agents.iter().filter(|(folder, _)| !sight.busy.iter().any(|base| folder.contains(base.as_str()))).collect();
-        let (folder, agent) = self.rng.choice(free)?;
-        processes::kill(agent);
+    /// Chooses a live runner that has no job as far as GitHub knows, if there is one, to be killed now.
+    pub fn victim(&mut self, live: &[String], sight: &Sight) -> Option<String> {
+        let has_job = |name: &String| sight.busy.iter().any(|base| name.contains(base.as_str()));
+        let free: Vec<&String> = live.iter().filter(|name| !has_job(name)).collect();
+        let name = self.rng.choice(free)?.clone();
         self.runner_kills += 1;
-        Some(folder.clone())
+        Some(name)
     }
 
     /// Kills that have not been made.

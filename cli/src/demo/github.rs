@@ -1,5 +1,7 @@
 //! The simulated GitHub of a demo, behind its HTTP face, and what the observer may see of it.
 
+use std::net::IpAddr;
+
 use fleet::{
     ids::{JobId, Repo},
     job::Conclusion,
@@ -62,20 +64,20 @@ pub struct SimulatedGitHub {
 }
 
 impl SimulatedGitHub {
-    /// Opens it on a free port of this machine.
+    /// Opens it on a free port of an address of this machine.
     ///
     /// # Errors
     /// No port can be listened on.
-    pub async fn open(seed: u64) -> Result<Self, Failure> {
+    pub async fn open(seed: u64, address: IpAddr) -> Result<Self, Failure> {
         let repo = Repo::parse(&format!("{OWNER}/{REPO}")).ok_or_else(|| Failure::failed("no repository"))?;
         let mut hub = Hub::new(seed);
         hub.times = times();
         hub.add_repo(&repo, false);
         let secret = || format!("{:032x}", fastrand::u128(..));
         let (token, webhook_secret) = (secret(), secret());
-        let server = serve(hub, Options::new(&token, &webhook_secret))
+        let server = serve(hub, Options { address, ..Options::new(&token, &webhook_secret) })
             .await
-            .map_err(|error| Failure::failed(format!("the simulated GitHub cannot listen on 127.0.0.1: {error}")))?;
+            .map_err(|error| Failure::failed(format!("the simulated GitHub cannot listen on {address}: {error}")))?;
         Ok(Self { server, repo, token, webhook_secret })
     }
 
@@ -107,6 +109,11 @@ impl SimulatedGitHub {
     /// Starts a run of a workflow.
     pub fn submit(&self, workflow: Workflow) {
         self.server.handle().submit_workflow(&self.repo, workflow);
+    }
+
+    /// Cancels a job, as a person does on its page.
+    pub fn cancel(&self, job: u64) {
+        self.server.handle().cancel(JobId(job));
     }
 
     /// How many jobs all workflows have together, begun or not.

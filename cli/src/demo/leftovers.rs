@@ -1,6 +1,6 @@
 //! What must not be there when all jobs have ended: looked for everywhere, told in words.
 
-use std::{fs, time::Duration};
+use std::time::Duration;
 
 use fleet::invariants::scale_to_zero;
 use tokio::time::{Instant, sleep};
@@ -13,10 +13,10 @@ use super::{
 };
 
 /// What is there now. `daemon` is the daemon's process number, if one is to live.
-pub fn look(site: &Site, github: &SimulatedGitHub, daemon: Option<u32>) -> Vec<String> {
+pub async fn look(site: &Site, github: &SimulatedGitHub, daemon: Option<u32>) -> Vec<String> {
     let mut found: Vec<String> =
         github.sight().registrations.iter().map(|name| format!("GitHub still has the runner {name}")).collect();
-    found.extend(folders(site));
+    found.extend(site.machines.left().await);
     found.extend(processes(site, daemon).into_iter().map(|it| format!("process {} ({}) lives", it.pid, it.name)));
     found.extend(rows(site));
     found
@@ -26,7 +26,7 @@ pub fn look(site: &Site, github: &SimulatedGitHub, daemon: Option<u32>) -> Vec<S
 pub async fn wait(site: &Site, github: &SimulatedGitHub, daemon: Option<u32>, limit: Duration) -> Vec<String> {
     let deadline = Instant::now() + limit;
     loop {
-        let found = look(site, github, daemon);
+        let found = look(site, github, daemon).await;
         if found.is_empty() || Instant::now() >= deadline {
             return found;
         }
@@ -34,8 +34,9 @@ pub async fn wait(site: &Site, github: &SimulatedGitHub, daemon: Option<u32>, li
     }
 }
 
-/// Ends every process of the site, whatever it is. For the end of a demo and for its failures.
+/// Ends every machine and every process of the site, whatever it is. For the end of a demo and for its failures.
 pub async fn end_processes(site: &Site) {
+    site.machines.end().await;
     for _ in 0..END_ROUNDS {
         let found = processes(site, None);
         if found.is_empty() {
@@ -55,14 +56,6 @@ fn processes(site: &Site, daemon: Option<u32>) -> Vec<Process> {
     }
     found.retain(|process| Some(process.pid) != daemon);
     found
-}
-
-fn folders(site: &Site) -> Vec<String> {
-    let entries = fs::read_dir(site.runners_root()).into_iter().flatten().flatten();
-    entries
-        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
-        .map(|entry| format!("folder {} is not removed", entry.file_name().to_string_lossy()))
-        .collect()
 }
 
 fn rows(site: &Site) -> Vec<String> {

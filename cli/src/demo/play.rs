@@ -11,6 +11,7 @@ use super::{
     daemon::Daemon,
     github::SimulatedGitHub,
     leftovers,
+    machines::Engine,
     screen::{Headline, Screen},
     site::{Site, SiteSettings},
     summary::Summary,
@@ -31,6 +32,8 @@ pub struct Settings {
     pub github_faults: bool,
     /// Whether the folder stays.
     pub keep: bool,
+    /// What runs the runners.
+    pub engine: Engine,
 }
 
 /// A running performance.
@@ -59,11 +62,15 @@ impl Play {
     /// Opens the simulated GitHub, makes the folder, starts the daemon.
     ///
     /// # Errors
-    /// Something of that cannot be done. Nothing is left running then.
+    /// Something of that cannot be done. No process is left running then; [`Engine::end`] takes away an image.
     pub async fn begin(settings: Settings, program: &Path) -> Result<Self, Failure> {
-        let github = SimulatedGitHub::open(settings.seed).await?;
+        let github = SimulatedGitHub::open(settings.seed, settings.engine.address().await?).await?;
+        if let Engine::Docker(containers) = &settings.engine {
+            containers.make_image(program.to_owned()).await?;
+        }
         let site = Site::make(
             SiteSettings {
+                engine: settings.engine.clone(),
                 github_url: github.url(),
                 max: settings.max,
                 program: program.to_owned(),
@@ -76,14 +83,14 @@ impl Play {
         let daemon = Daemon::start(&site).await?;
         until_inventoried(&site).await;
         let chaos = Chaos::new(settings.seed, settings.trouble);
-        let watch = Watch::begin(now_ms());
+        let watch = Watch::begin(now_ms(), site.stage());
         Ok(Self { site, github, watch, chaos, settings, daemon: Some(daemon), progress: Progress::default() })
     }
 
     /// Submits the jobs of some workflows.
     pub fn submit(&mut self, workflows: Vec<Workflow>) {
         let now_ms = now_ms();
-        self.watch = Watch::begin(now_ms);
+        self.watch = Watch::begin(now_ms, self.site.stage());
         self.progress.at_ms = now_ms;
         if self.settings.github_faults {
             self.github.set_faults(chaos::github_faults(now_ms + FAULTY_MS));
@@ -97,7 +104,7 @@ impl Play {
     /// The daemon ended by itself, or cannot be started again.
     pub async fn step(&mut self, screen: &mut Screen) -> Result<bool, Failure> {
         let now_ms = now_ms();
-        self.look(now_ms);
+        let live = self.look(now_ms).await;
         self.github.approve_all();
         let sight = self.github.sight();
         self.watch.look_at_jobs(&sight);
@@ -111,22 +118,25 @@ impl Play {
             Blow::Nothing => {}
             Blow::Daemon { pause_ms, again_ms } => self.kill_daemon(screen, pause_ms, again_ms).await?,
             Blow::Runner => {
-                if let Some(folder) = self.chaos.kill_runner(&self.site, &sight) {
-                    screen.remark(self.watch.since(now_ms), &format!("killed the waiting runner {folder}"));
+                if let Some(name) = self.chaos.victim(&live, &sight) {
+                    self.site.machines.kill(&name).await;
+                    screen.remark(self.watch.since(now_ms), &format!("killed the waiting runner {name}"));
                 }
             }
         }
         Ok(sight.open == 0)
     }
 
-    /// Looks at the engine each time, at the store now and then.
-    fn look(&mut self, now_ms: u64) {
-        self.watch.look_at_engine(&self.site.runners_root());
+    /// Looks at engine and store; the machines that live.
+    async fn look(&mut self, now_ms: u64) -> Vec<String> {
+        let live = self.site.machines.live().await;
+        self.watch.count(live.len());
         self.watch.look_at_store(&self.site);
         let stages: Vec<_> = self.watch.lives.iter().map(super::timeline::JobLife::stage).collect();
         if self.progress.stages != stages {
             self.progress = Progress { stages, at_ms: now_ms };
         }
+        live
     }
 
     fn headline(&self, now_ms: u64) -> Headline {
@@ -135,7 +145,17 @@ impl Play {
         Headline { now_ms: self.watch.since(now_ms), runners: self.watch.live, max: self.settings.max, remark }
     }
 
-    async fn kill_daemon(&mut self, screen: &mut Screen, pause_ms: u64, again_ms: Option<u64>) -> Result<(), Failure> {
+    /// Kills the daemon as a power cut would, and starts it again so many milliseconds later; with `again_ms` it is killed
+    /// once more during that start.
+    ///
+    /// # Errors
+    /// It cannot be started again.
+    pub async fn kill_daemon(
+        &mut self,
+        screen: &mut Screen,
+        pause_ms: u64,
+        again_ms: Option<u64>,
+    ) -> Result<(), Failure> {
         if let Some(daemon) = self.daemon.take() {
             daemon.kill().await;
         }

@@ -8,7 +8,10 @@ use std::{
 
 use tempfile::TempDir;
 
-use super::workflow::LABELS;
+use super::{
+    machines::{Engine, Machines},
+    workflow::LABELS,
+};
 use crate::{failure::Failure, serve};
 
 /// What the daemon of a demo is told.
@@ -24,6 +27,8 @@ pub struct SiteSettings {
     pub webhook_secret: String,
     /// The token for GitHub.
     pub token: String,
+    /// What runs the runners.
+    pub engine: Engine,
 }
 
 /// The folder, removed when this is dropped, unless kept.
@@ -31,11 +36,13 @@ pub struct SiteSettings {
 pub struct Site {
     dir: PathBuf,
     /// Removes the folder.
-    _removal: Option<TempDir>,
+    removal: Option<TempDir>,
     /// Where the daemon listens, also after a restart: runners were told this port.
     pub port: u16,
     /// What it was made with.
     pub settings: SiteSettings,
+    /// Where the runners are.
+    pub machines: Machines,
 }
 
 impl Site {
@@ -56,7 +63,11 @@ impl Site {
         } else {
             Some(temp)
         };
-        let site = Self { dir, _removal: removal, port: free_port()?, settings };
+        let machines = match &settings.engine {
+            Engine::Docker(containers) => Machines::Containers(containers.clone()),
+            Engine::Process => Machines::Processes(serve::runners_root(&dir.join(DATA))),
+        };
+        let site = Self { dir, removal, port: free_port()?, settings, machines };
         site.furnish().map_err(|error| {
             Failure::failed(format!("cannot write to {}: {error}; set TMPDIR to another", site.dir.display()))
         })?;
@@ -75,7 +86,7 @@ impl Site {
         let Self { port, settings: SiteSettings { github_url, max, .. }, .. } = self;
         format!(
             "# Made by `self-runners demo`. Try: self-runners why JOB --config FILE
-stage = \"{STAGE}\"
+stage = \"{stage}\"
 listen = \"127.0.0.1:{port}\"
 data_dir = {data_dir}
 max = {max}
@@ -87,12 +98,7 @@ heartbeat_ms = {HEARTBEAT_MS}
 api_url = {github_url}
 webhook_url = {webhook_url}
 
-[engine]
-kind = \"process\"
-runner_dir = {runner_dir}
-pass_env = [\"RUNNER_ALLOW_RUNASROOT\"]
-half_launch_wait_ms = {HALF_LAUNCH_WAIT_MS}
-
+{engine}
 [owners.{OWNER}]
 repositories = [\"{REPO}\"]
 
@@ -103,11 +109,35 @@ max = {max}
 boot_timeout_ms = {BOOT_TIMEOUT_MS}
 idle_timeout_ms = {IDLE_TIMEOUT_MS}
 ",
+            stage = self.stage(),
             data_dir = text(&self.data_dir()),
-            runner_dir = text(&self.runner_dir()),
+            engine = self.engine_text(),
             github_url = toml_text(github_url),
             webhook_url = toml_text(&self.webhook_url()),
         )
+    }
+
+    fn engine_text(&self) -> String {
+        // Kept with everything else, so that a person finds what a runner said.
+        let logs = if self.removal.is_none() { "keep_logs = true\n" } else { "" };
+        let Engine::Docker(containers) = &self.settings.engine else {
+            let dir = toml_text(&self.runner_dir().to_string_lossy());
+            return format!(
+                "[engine]
+kind = \"process\"
+runner_dir = {dir}
+pass_env = [\"RUNNER_ALLOW_RUNASROOT\"]
+half_launch_wait_ms = {HALF_LAUNCH_WAIT_MS}
+{logs}"
+            );
+        };
+        let (image, host) = (toml_text(&containers.image()), toml_text(containers.host()));
+        format!("[engine]\nkind = \"docker\"\nimage = {image}\npull = \"never\"\nhost = {host}\n{logs}")
+    }
+
+    /// The stage: runners are called `sr-<stage>-…`.
+    pub fn stage(&self) -> &str {
+        self.settings.engine.stage()
     }
 
     /// The folder.
@@ -141,7 +171,7 @@ idle_timeout_ms = {IDLE_TIMEOUT_MS}
     }
 
     fn data_dir(&self) -> PathBuf {
-        self.dir.join("data")
+        self.dir.join(DATA)
     }
 
     fn runner_dir(&self) -> PathBuf {
@@ -166,8 +196,8 @@ fn free_port() -> Result<u16, Failure> {
     Err(Failure::failed("no free port on 127.0.0.1 between 20000 and 32000: stop what takes them"))
 }
 
-/// The demo's stage: runners are called `sr-demo-…`.
-pub const STAGE: &str = "demo";
+/// Where the daemon keeps what it keeps, below the folder.
+const DATA: &str = "data";
 
 /// The owner of the demo's repository.
 pub const OWNER: &str = "acme";
@@ -211,6 +241,7 @@ mod tests {
             program: std::env::current_exe().unwrap(),
             webhook_secret: "s".into(),
             token: "t".into(),
+            engine: Engine::Process,
         };
         let site = Site::make(settings.clone(), false).unwrap();
         let text = fs::read_to_string(site.config()).unwrap();

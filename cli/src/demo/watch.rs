@@ -1,6 +1,6 @@
 //! The observer of a demo: what GitHub, the engine's folders and the daemon's store show, put together to lives of jobs.
 
-use std::{collections::BTreeMap, path::Path};
+use std::collections::BTreeMap;
 
 use controller::ports::Scan;
 use fleet::{
@@ -11,8 +11,7 @@ use local::sqlite::SqliteReader;
 
 use super::{
     github::{JobSight, Sight},
-    processes,
-    site::{STAGE, Site},
+    site::Site,
     timeline::JobLife,
 };
 
@@ -20,6 +19,8 @@ use super::{
 #[derive(Debug, Default)]
 pub struct Watch {
     begun_ms: u64,
+    /// What runners' names begin with.
+    prefix: String,
     rows: BTreeMap<RunnerName, Runner>,
     /// The jobs, in the order of their announcement.
     pub lives: Vec<JobLife>,
@@ -30,9 +31,9 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Begins now.
-    pub fn begin(now_ms: u64) -> Self {
-        Self { begun_ms: now_ms, ..Self::default() }
+    /// Begins now, with the runners of a stage.
+    pub fn begin(now_ms: u64, stage: &str) -> Self {
+        Self { begun_ms: now_ms, prefix: format!("sr-{stage}-"), ..Self::default() }
     }
 
     /// Milliseconds since the beginning.
@@ -40,9 +41,9 @@ impl Watch {
         now_ms.saturating_sub(self.begun_ms)
     }
 
-    /// Looks at the engine's folders: cheap, so it can be done often.
-    pub fn look_at_engine(&mut self, root: &Path) {
-        self.live = processes::agents(root).len();
+    /// So many runners live.
+    pub fn count(&mut self, live: usize) {
+        self.live = live;
         self.peak = self.peak.max(self.live);
     }
 
@@ -65,8 +66,7 @@ impl Watch {
 
     fn life(&self, job: &JobSight) -> JobLife {
         let since = |at_ms: u64| at_ms.saturating_sub(self.begun_ms);
-        let prefix = format!("sr-{STAGE}-");
-        let base = job.runner.as_deref().and_then(|name| RunnerName::parse_registered(&prefix, name));
+        let base = job.runner.as_deref().and_then(|name| RunnerName::parse_registered(&self.prefix, name));
         let row = base.and_then(|(base, _)| self.rows.get(&base));
         JobLife {
             id: job.id,

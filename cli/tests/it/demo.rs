@@ -11,6 +11,7 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 use self_runners::demo::{
     chaos::Trouble,
+    machines::Engine,
     play::{Play, Settings},
     processes,
     screen::Screen,
@@ -73,7 +74,14 @@ fn a_demo_that_is_interrupted_ends_everything_it_began() {
 fn running_jobs_outlive_a_daemon_that_is_ended_and_are_adopted() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let settings = Settings { seed: 1, max: 2, trouble: Trouble::default(), github_faults: false, keep: false };
+        let settings = Settings {
+            seed: 1,
+            max: 2,
+            trouble: Trouble::default(),
+            github_faults: false,
+            keep: false,
+            engine: Engine::Process,
+        };
         let mut play = Play::begin(settings, Path::new(env!("CARGO_BIN_EXE_self-runners"))).await.unwrap();
         let result = upgrade(&mut play).await;
         play.end().await;

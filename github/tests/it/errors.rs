@@ -211,6 +211,7 @@ async fn settings_that_cannot_work_are_refused_at_once() {
     for (url, words) in [
         ("api.github.com", "is no URL"),
         ("http://api.github.com", "must begin with https://"),
+        ("http://192.0.2.1", "must begin with https://"),
         ("ftp://127.0.0.1", "must begin with https://"),
     ] {
         let settings = Settings { base_url: url.into(), ..Settings::default() };

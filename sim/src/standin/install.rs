@@ -9,8 +9,8 @@ use std::path::Path;
 
 use super::{LISTENER, WORKER};
 
-pub(super) const RUN: &str = include_str!("run.sh");
-pub(super) const CONFIG: &str = include_str!("config.sh");
+pub(crate) const RUN: &str = include_str!("run.sh");
+pub(crate) const CONFIG: &str = include_str!("config.sh");
 /// Everybody may read and run it, only the owner may change it.
 pub(super) const SCRIPT_MODE: u32 = 0o755;
 

@@ -64,6 +64,7 @@ mod tests;
 use std::path::{Path, PathBuf};
 
 pub use install::install;
+pub(crate) use install::{CONFIG, RUN};
 pub use package::package;
 
 /// Name of the listener's process and file.
