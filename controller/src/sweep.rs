@@ -64,7 +64,9 @@ impl Controller {
     pub async fn run_sweeper(self: Arc<Self>, interval: Duration) {
         loop {
             match self.sweep_once().await {
-                Ok(swept) if swept.failures > 0 => warn!(?swept, "swept, not all of it"),
+                Ok(swept) if swept.failures > 0 => {
+                    warn!(failed = swept.failures, "not all of the sweep worked; the next one tries again");
+                }
                 Ok(_) => {}
                 Err(error) => warn!(%error, "could not sweep; tried again"),
             }

@@ -27,6 +27,10 @@ use crate::{
 /// Largest answer that is read. A page of 100 runs has about 2 MB.
 const ANSWER_MAX_BYTES: usize = 10 * 1024 * 1024;
 
+/// Shorter texts are no token of GitHub's (those have 40 characters and more), and words of a message would be taken out
+/// for them.
+const TOKEN_BYTES_MIN: usize = 8;
+
 const VERSION_HEADER: &str = "x-github-api-version";
 const VERSION: &str = "2022-11-28";
 const MEDIA_TYPE: &str = "application/vnd.github+json";
@@ -151,7 +155,7 @@ impl Wire {
         if raw.status != ask.call.success {
             let mut error = refusal(ask.call, raw.status, &raw.headers, &raw.body, self.now_ms());
             // A proxy on the way may repeat the headers that it was sent.
-            if let Some(token) = token.map(Secret::expose).filter(|token| !token.is_empty()) {
+            if let Some(token) = token.map(Secret::expose).filter(|token| token.len() >= TOKEN_BYTES_MIN) {
                 error.message = error.message.replace(token, "***");
             }
             return Err(error);

@@ -14,7 +14,7 @@ use super::{
     config::ConfigFile,
     plain,
     secrets::{self, Secrets},
-    settings::{Problems, Settings, SettingsArgs, Variables},
+    settings::{Problems, Settings, SettingsArgs, USUAL_FILE, Variables},
 };
 use crate::failure::Failure;
 
@@ -130,7 +130,11 @@ fn refusal(settings: &Settings) -> Failure {
     let line = first.line(&settings.tree, settings.path.as_deref());
     match serious.count() {
         0 => Failure::usage(line),
-        more => Failure::usage(format!("{line} ({more} more: `self-runners config check` tells all)")),
+        more => {
+            let file = settings.path.as_deref().filter(|path| *path != Path::new(USUAL_FILE));
+            let file = file.map_or_else(String::new, |path| format!(" --config {}", path.display()));
+            Failure::usage(format!("{line} ({more} more: `self-runners config check{file}` tells all)"))
+        }
     }
 }
 

@@ -66,7 +66,7 @@ fn everything_that_is_wrong_is_told_at_once_with_line_and_remedy() {
     assert!(!told.out.contains("ghp_planted"), "{told:?}");
     let told: Value = serde_json::from_str(&check(&["--json"]).out).unwrap();
     assert_eq!(told["errors"], 15, "{told}");
-    place.serve_fails().failed(2, &["self-runners.toml:1: stage:", "12 more: `self-runners config check`"]);
+    place.serve_fails().failed(2, &["self-runners.toml:1: stage:", "12 more: `self-runners config check --config "]);
 }
 
 /// As many faults as there is room for.

@@ -61,7 +61,10 @@ fn a_missing_permission_is_named() {
     let (place, github) = (Place::new(), GitHub::open());
     github.server.handle().forbid("administration");
     let named = "`Administration: write`";
-    refuses(github.daemon(&place, "ghp_right"), &["acme", "403", named, "GitHub wants `administration=write`"]);
+    refuses(
+        github.daemon(&place, "ghp_right"),
+        &["acme", "403", named, "for this request GitHub wants `administration=read`"],
+    );
     refuses(github.app_daemon(&place), &["acme", "the GitHub App lacks", named, "accept it at"]);
 }
 

@@ -46,6 +46,10 @@ impl Client {
                 return Ok(found);
             }
         }
+        if organization {
+            // First, because it tells a wrong name of an organisation best.
+            found.doubts.extend(self.runners_of(&Scope::Org(owner.into())).await?);
+        }
         let repo = match repo {
             Some(repo) => Some(repo.clone()),
             None => self.list_repositories(owner).await?.into_iter().next(),
@@ -53,15 +57,19 @@ impl Client {
         if repo.is_none() {
             found.doubts.push(unseen(owner, installation.as_deref()));
         }
-        let scope = if organization { Some(Scope::Org(owner.into())) } else { repo.clone().map(Scope::Repo) };
-        if let Some(scope) = scope {
-            let answer = self.first(Ask::scope(contract::LIST_RUNNERS.of(&scope), &scope)).await?;
-            found.doubts.extend(self.clock(&answer));
-        }
         if let Some(repo) = repo {
+            if !organization {
+                found.doubts.extend(self.runners_of(&Scope::Repo(repo.clone())).await?);
+            }
             self.first(Ask::repo(&contract::LIST_RUNS, &repo)).await?;
         }
         Ok(found)
+    }
+
+    /// Looks at the runners that are registered there; a doubt about the clocks.
+    async fn runners_of(&self, scope: &Scope) -> PortResult<Option<String>> {
+        let answer = self.first(Ask::scope(contract::LIST_RUNNERS.of(scope), scope)).await?;
+        Ok(self.clock(&answer))
     }
 
     async fn first(&self, ask: Ask<'_>) -> PortResult<Answer> {

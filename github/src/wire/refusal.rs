@@ -113,10 +113,10 @@ fn forbidden(call: &Call, headers: &HeaderMap) -> String {
     }
     let mut advice = format!("the token needs {}", call.needs);
     if let Some(wanted) = shown(headers, "x-accepted-github-permissions") {
-        advice += &format!("; GitHub wants `{wanted}`");
+        advice += &format!("; for this request GitHub wants `{wanted}`");
     } else if let Some(wanted) = shown(headers, "x-accepted-oauth-scopes") {
         let has = shown(headers, "x-oauth-scopes").map_or_else(|| "none".into(), |has| format!("`{has}`"));
-        advice += &format!("; GitHub wants one of the scopes `{wanted}`, the token has {has}");
+        advice += &format!("; for this request GitHub wants one of the scopes `{wanted}`, the token has {has}");
     }
     advice
 }

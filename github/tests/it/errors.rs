@@ -102,7 +102,7 @@ async fn a_missing_permission_is_named_in_githubs_words_too() {
     let refused = || reply(READ, 403, &says("Resource not accessible by personal access token"));
     let fine = after(refused().header("x-accepted-github-permissions", "organization_self_hosted_runners=read")).await;
     let ends = "Self-hosted runners: write` on the organisation (classic token: `admin:org`); \
-                GitHub wants `organization_self_hosted_runners=read`";
+                for this request GitHub wants `organization_self_hosted_runners=read`";
     assert!(fine.kind == ErrorKind::Denied && fine.message.ends_with(ends), "{fine}");
     let classic =
         refused().header("x-accepted-oauth-scopes", "admin:org").header("x-oauth-scopes", "repo, \"workflow`");

@@ -231,7 +231,7 @@ async fn a_look_at_the_credentials_finds_what_would_fail_later() {
     server.handle().set_clock_ahead(0);
     server.handle().forbid("organization_self_hosted_runners");
     let refused = plain.check("acme", true, None).await.unwrap_err();
-    denied(&refused, "GitHub wants `organization_self_hosted_runners=write`");
+    denied(&refused, "GitHub wants `organization_self_hosted_runners=read`");
     server.handle().forbid("actions");
     let lacking = app_client(&server).check("acme", true, None).await.unwrap().missing;
     let words = "`Self-hosted runners: write` (no access) and `Actions: read` (no access) on acme";

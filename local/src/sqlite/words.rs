@@ -33,7 +33,7 @@ fn judge(path: &Path, error: &rusqlite::Error) -> (ErrorKind, String) {
     let is = |codes: &[ErrorCode]| error.sqlite_error_code().is_some_and(|code| codes.contains(&code));
     let dir = path.parent().unwrap_or(path).display();
     if is(&[ErrorCode::DiskFull]) {
-        return (ErrorKind::Retry, format!("disk full: free space under {dir}"));
+        return (ErrorKind::Retry, format!("free space under {dir}"));
     }
     if is(&[ErrorCode::DatabaseCorrupt, ErrorCode::NotADatabase]) {
         return (ErrorKind::Invalid, move_aside());
@@ -131,7 +131,7 @@ mod tests {
         let error = rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_FULL), None);
         let error = not_written(Path::new("/var/lib/self-runners/state.db"), &error);
         assert_eq!(error.kind, ErrorKind::Retry);
-        assert!(error.message.contains("disk full: free space under /var/lib/self-runners"), "{error}");
+        assert!(error.message.contains("is full: free space under /var/lib/self-runners"), "{error}");
         assert!(error.message.contains("nothing that was acknowledged is lost"), "{error}");
     }
 }

@@ -82,6 +82,14 @@ pub(super) struct State {
     pub(super) cursor: inbox::Cursor,
     /// Memory is ahead of the file: build it again before anything else.
     stale: bool,
+    /// The file did not take the last group that had something for it.
+    fails: bool,
+}
+
+/// What a group had for the file.
+enum Written {
+    Something,
+    Nothing,
 }
 
 /// The thread: opens the file, says how that went, serves until everybody has hung up.
@@ -109,7 +117,8 @@ impl State {
         let held = file::hold(path)?;
         let conn = file::open(path)?;
         let tables = Tables { ledger: Ledger::new(true), beside: Beside::default() };
-        let mut state = Self { path: path.into(), conn, tables, cursor: inbox::Cursor::default(), stale: true };
+        let mut state =
+            Self { path: path.into(), conn, tables, cursor: inbox::Cursor::default(), stale: true, fails: false };
         state.refresh()?;
         // This occurs when a daemon was killed while it worked on effects: the file's lock proves that it is dead, so
         // nobody has to wait for the end of its leases.
@@ -148,23 +157,40 @@ impl State {
         let fresh = self.refresh();
         let answers: Vec<Answer> = writes.into_iter().map(|work| work(&mut self.tables)).collect();
         let done = fresh.and_then(|()| self.commit());
-        if let Err(error) = &done {
+        if done.is_err() {
             // This occurs when the disk is full or fails. None of the group is in the file (or, if only its fsync
             // failed, it may come back after a power cut), so memory must forget it too. "Retry" is the true word for
             // both: whether it was done is not known.
             self.stale = true;
-            tracing::error!(requests = answers.len(), "the store cannot write: {error}");
         }
+        self.tell(&done);
+        let done = done.map(drop);
         for answer in answers {
             answer(done.clone());
         }
     }
 
-    fn commit(&mut self) -> PortResult<()> {
+    /// A disk stays full for a while, and who comes again is not to fill a log on it: the beginning and the end are told.
+    fn tell(&mut self, done: &PortResult<Written>) {
+        match done {
+            Err(error) if self.fails => tracing::debug!(%error, "the store still cannot write"),
+            Err(error) => {
+                self.fails = true;
+                tracing::error!("the store cannot write: {error}");
+            }
+            Ok(Written::Something) if self.fails => {
+                self.fails = false;
+                tracing::info!("the store can be written again");
+            }
+            Ok(Written::Something | Written::Nothing) => {}
+        }
+    }
+
+    fn commit(&mut self) -> PortResult<Written> {
         let touched = self.tables.ledger.take_touched();
         let beside = std::mem::take(&mut self.tables.beside);
         if touched.is_empty() && beside.is_empty() {
-            return Ok(());
+            return Ok(Written::Nothing);
         }
         let failed = |error: &rusqlite::Error| words::not_written(&self.path, error);
         let tx = self.conn.transaction_with_behavior(TransactionBehavior::Immediate).map_err(|e| failed(&e))?;
@@ -174,7 +200,7 @@ impl State {
         })?;
         inbox::write(&tx, &beside).map_err(|e| failed(&e))?;
         rows::write_records(&tx, &beside).map_err(|e| failed(&e))?;
-        tx.commit().map_err(|e| failed(&e))
+        tx.commit().map_err(|e| failed(&e)).map(|()| Written::Something)
     }
 
     /// Builds memory from the file if it may differ from it.

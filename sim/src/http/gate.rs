@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use axum::extract::{FromRequestParts, Request};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use axum::middleware::{FromFnLayer, Next, from_fn_with_state};
 use axum::response::Response;
 
@@ -46,10 +46,11 @@ fn pass(axum::extract::State(shared): axum::extract::State<Arc<Shared>>, request
         if shared.options.latency_ms > 0 {
             tokio::time::sleep(Duration::from_millis(shared.options.latency_ms)).await;
         }
+        let reads = request.method() == Method::GET;
         let judged = judge(&shared, request.headers(), &path);
         let mut response = match judged {
             Ok(()) => next.run(request).await,
-            Err(refused) => refused.response(),
+            Err(refused) => refused.response(reads),
         };
         let told_ms = now_ms().saturating_add_signed(shared.lock().clock_ahead_ms);
         put_date(response.headers_mut(), told_ms);
@@ -64,9 +65,10 @@ struct Refused {
 }
 
 impl Refused {
-    fn response(&self) -> Response {
+    fn response(&self, reads: bool) -> Response {
         let mut response = refusal(&self.error, None);
-        if let Some(Ok(value)) = self.permission.map(|name| HeaderValue::from_str(&format!("{name}=write"))) {
+        let level = if reads { "read" } else { "write" };
+        if let Some(Ok(value)) = self.permission.map(|name| HeaderValue::from_str(&format!("{name}={level}"))) {
             response.headers_mut().insert(ACCEPTED, value);
         }
         response
