@@ -7,7 +7,6 @@ pub(crate) mod config;
 mod credentials;
 mod daemon;
 mod engine_words;
-
 mod front;
 mod notices;
 mod parts;
@@ -17,6 +16,7 @@ mod programs;
 pub(crate) mod secrets;
 pub(crate) mod settings;
 mod vitals;
+mod writable;
 
 use std::{
     path::{Path, PathBuf},
@@ -31,6 +31,7 @@ pub(crate) use self::{
     plan::{runners_root, store_path},
     secrets::{TOKEN, WEBHOOK},
     vitals::Vitals,
+    writable::Writable,
 };
 use crate::{failure::Failure, log};
 

@@ -45,7 +45,7 @@ pub(crate) fn command(args: &WhyArgs) -> Result<ExitCode, Failure> {
     let mut picture = Picture::of(&args.daemon, &reader)?;
     let text = match &subject {
         Subject::Job(id, repo) => {
-            let told = job(&reader, &mut picture, *id)?;
+            let told = job(&reader, &mut picture, *id, repo.as_ref())?;
             told.ok_or_else(|| now::unknown(&picture, &format!("job {id}"), repo.as_ref()))?
         }
         Subject::Run(id, repo) => run(&reader, &mut picture, *id, repo.as_ref())?,
@@ -62,7 +62,12 @@ pub(crate) fn command(args: &WhyArgs) -> Result<ExitCode, Failure> {
 }
 
 /// A job's story; `None` if nothing is known of it.
-fn job(reader: &SqliteReader, picture: &mut Picture, id: JobId) -> Result<Option<String>, Failure> {
+fn job(
+    reader: &SqliteReader,
+    picture: &mut Picture,
+    id: JobId,
+    repo: Option<&Repo>,
+) -> Result<Option<String>, Failure> {
     let mut entries = records(reader, &About::Job(id))?;
     let row = picture.ledger.job(id).cloned();
     if entries.is_empty() && row.is_none() {
@@ -80,7 +85,7 @@ fn job(reader: &SqliteReader, picture: &mut Picture, id: JobId) -> Result<Option
             let labels = facts.labels.join(", ");
             format!("job {id} `{}` of {}, which asks for {labels}", facts.name, facts.repo)
         }
-        None => format!("job {id}"),
+        None => repo.map_or_else(|| format!("job {id}"), |repo| format!("job {id} of {repo}")),
     };
     let now = match &row {
         Some(row) => now::job(picture, row),
@@ -101,7 +106,7 @@ fn run(reader: &SqliteReader, picture: &mut Picture, id: RunId, repo: Option<&Re
     }
     let mut told = Vec::new();
     for id in jobs {
-        told.extend(job(reader, picture, id)?);
+        told.extend(job(reader, picture, id, None)?);
     }
     Ok(told.join("\n"))
 }
@@ -131,15 +136,21 @@ fn runner_in(entries: &[Record]) -> Option<RunnerName> {
     entries.iter().rev().find_map(|entry| entry.text.strip_prefix(RUNS_ON).and_then(base_name))
 }
 
-/// One line an entry, with the time since the first.
+/// One line an entry, with the time since the first. What was decided again and again, as for a job that is not for us
+/// each time that it is heard of, is one line.
 fn timeline(entries: &[Record]) -> String {
     let first_ms = entries.first().map_or(0, |entry| entry.at_ms);
-    let line = |entry: &Record| {
+    let line = |same: &[Record]| {
+        let (Some(entry), Some(last)) = (same.first(), same.last()) else { return String::new() };
         let later_ms = entry.at_ms.saturating_sub(first_ms);
         let later = if later_ms == 0 { String::new() } else { format!("+{}", span(later_ms)) };
-        format!("  {}  {later:>14}  {}\n", terminal::utc(entry.at_ms), entry.text)
+        let times = match same.len() {
+            1 => String::new(),
+            times => format!(" ({times} times in {})", span(last.at_ms.saturating_sub(entry.at_ms))),
+        };
+        format!("  {}  {later:>14}  {}{times}\n", terminal::utc(entry.at_ms), entry.text)
     };
-    entries.iter().map(line).collect()
+    entries.chunk_by(|one, next| one.text == next.text).map(line).collect()
 }
 
 /// More than any job or runner has.

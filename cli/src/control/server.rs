@@ -25,7 +25,10 @@ use tokio::net::{UnixListener, UnixStream, unix::SocketAddr};
 use tracing::{info, warn};
 
 use super::wire::{DrainRequest, Live, Refusal, Said, StopRequest};
-use crate::{failure::Failure, serve::Vitals};
+use crate::{
+    failure::Failure,
+    serve::{Vitals, Writable},
+};
 
 /// What the routes share.
 pub(crate) struct Control {
@@ -33,6 +36,8 @@ pub(crate) struct Control {
     pub(crate) controller: Arc<Controller>,
     /// What no row holds.
     pub(crate) vitals: Arc<Vitals>,
+    /// Whether the store can be written.
+    pub(crate) writable: Arc<Writable>,
 }
 
 /// The bound socket; its file goes with it.
@@ -143,6 +148,7 @@ async fn live(State(control): State<Arc<Control>>) -> Json<Live> {
         sweep_interval_ms: vitals.sweep_interval_ms,
         polling: vitals.polls.then(|| control.controller.outlook()),
         policy: (*control.controller.policy()).clone(),
+        store_trouble: control.writable.trouble().await,
     })
 }
 

@@ -1,6 +1,8 @@
 //! What goes over the control socket. Shapes only. Fields are added, never changed: a command may be newer or older than
 //! the daemon that it asks.
 
+use std::collections::BTreeMap;
+
 use controller::sweep::LastSweep;
 use fleet::{policy::Policy, rota::Outlook};
 use serde::{Deserialize, Serialize};
@@ -27,10 +29,13 @@ pub(crate) struct Live {
     pub(crate) polling: Option<Outlook>,
     /// The rules in force.
     pub(crate) policy: Policy,
+    /// Why the store cannot be written, in words; `None` if it can.
+    #[serde(default)]
+    pub(crate) store_trouble: Option<String>,
 }
 
 /// Webhooks that arrived.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Webhooks {
     /// Answered with a success.
     pub(crate) taken: u64,
@@ -38,6 +43,9 @@ pub(crate) struct Webhooks {
     pub(crate) refused: u64,
     /// When the last one came, milliseconds.
     pub(crate) last_ms: Option<u64>,
+    /// Those of the taken ones that told of no job's state, how many for each reason.
+    #[serde(default)]
+    pub(crate) needless: BTreeMap<String, u64>,
 }
 
 /// A runner is to be stopped.

@@ -37,6 +37,7 @@ use super::{
     parts::Parts,
     plan::Plan,
     vitals::Vitals,
+    writable::Writable,
 };
 use crate::{
     control::{Control, Server},
@@ -71,9 +72,12 @@ pub(crate) async fn run(plan: Plan) -> Result<(), Failure> {
     let look = pin!(credentials::look(&parts.github, &plan.policy));
     let polls = plan.file.github.poll_share_percent > 0;
     let vitals = Arc::new(Vitals::new(format!("http://{address}"), plan.file.sweep_interval_ms, polls));
-    let front = face(&plan, &parts, controller.clone(), vitals.clone());
+    let writable = Arc::new(Writable::new(parts.store.clone()));
+    let front = face(&plan, &parts, controller.clone(), vitals.clone(), writable.clone());
+    let known = parts.store.scan().await.map_err(|error| Failure::failed(error.message))?;
+    front.remember(&known.open_jobs);
     let mut tasks = Tasks::begin(&plan, parts.words, &front);
-    tasks.others.spawn(control.serve(Control { controller, vitals }));
+    tasks.others.spawn(control.serve(Control { controller, vitals, writable }));
     let (end_server, server_ends) = oneshot::channel::<()>();
     let mut server = tokio::spawn(front::server::serve(listener, front::router(front.clone()), server_ends));
     info!(stage = plan.policy.stage, %address, max = plan.policy.max, "serving");
@@ -140,10 +144,15 @@ fn settings(plan: &Plan, url: String) -> Settings {
     }
 }
 
-fn face(plan: &Plan, parts: &Parts, controller: Arc<Controller>, vitals: Arc<Vitals>) -> Arc<Front> {
+fn face(
+    plan: &Plan,
+    parts: &Parts,
+    controller: Arc<Controller>,
+    vitals: Arc<Vitals>,
+    writable: Arc<Writable>,
+) -> Arc<Front> {
     let inbox: Arc<dyn Inbox> = parts.store.clone();
-    let store: Arc<dyn Store> = parts.store.clone();
-    Arc::new(Front::new(controller, inbox, store, plan.secrets.webhook.clone(), vitals))
+    Arc::new(Front::new(controller, inbox, writable, plan.secrets.webhook.clone(), vitals))
 }
 
 /// What runs for as long as the daemon does.

@@ -14,6 +14,7 @@ mod complaints;
 mod heard;
 mod seats;
 pub(super) mod server;
+mod strangers;
 mod webhook;
 
 use std::sync::{
@@ -30,15 +31,21 @@ use axum::{
     routing::{get, post},
 };
 use controller::{
-    ports::{Inbox, Secret, Store},
+    ports::{Inbox, Secret},
     service::Controller,
 };
-use fleet::wire::{CLAIM_PATH, REPORT_PATH};
+use fleet::{
+    job::Job,
+    wire::{CLAIM_PATH, REPORT_PATH},
+};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
-use self::{body::Room, complaints::Complaints, heard::Heard};
-use super::vitals::{self, Vitals};
+use self::{body::Room, complaints::Complaints, heard::Heard, strangers::Strangers};
+use super::{
+    vitals::{self, Vitals},
+    writable::Writable,
+};
 
 /// What the routes share.
 pub(crate) struct Front {
@@ -46,8 +53,8 @@ pub(crate) struct Front {
     pub(crate) controller: Arc<Controller>,
     /// Where webhooks go before they are answered.
     pub(crate) inbox: Arc<dyn Inbox>,
-    /// Asked by `/readyz` only.
-    pub(crate) store: Arc<dyn Store>,
+    /// Asked by `/readyz`.
+    writable: Arc<Writable>,
     /// Tells the worker that something was appended.
     pub(crate) arrived: Arc<Notify>,
     /// Set when the daemon is asked to end.
@@ -57,6 +64,7 @@ pub(crate) struct Front {
     room: Room,
     heard: Heard,
     complaints: Complaints,
+    strangers: Strangers,
     vitals: Arc<Vitals>,
 }
 
@@ -65,22 +73,28 @@ impl Front {
     pub(crate) fn new(
         controller: Arc<Controller>,
         inbox: Arc<dyn Inbox>,
-        store: Arc<dyn Store>,
+        writable: Arc<Writable>,
         webhook_secrets: Vec<Secret>,
         vitals: Arc<Vitals>,
     ) -> Self {
         Self {
             controller,
             inbox,
-            store,
+            writable,
             arrived: Arc::new(Notify::new()),
             ending: AtomicBool::new(false),
             webhook_secrets,
             room: Room::default(),
             heard: Heard::default(),
             complaints: Complaints::default(),
+            strangers: Strangers::default(),
             vitals,
         }
+    }
+
+    /// What rows know of jobs is known: a delivery that says the same is a duplicate after a restart too.
+    pub(crate) fn remember(&self, jobs: &[Job]) {
+        self.heard.learn(jobs);
     }
 }
 
@@ -140,9 +154,10 @@ async fn ready(State(front): State<Arc<Front>>) -> Response {
     if front.ending.load(Ordering::Relaxed) {
         return unavailable("the daemon is ending");
     }
-    match front.store.next_due_ms().await {
-        Ok(_) => answer(StatusCode::OK, json!({ "status": "ready" })),
-        Err(error) => unavailable(&error.message),
+    match front.writable.trouble().await {
+        None => answer(StatusCode::OK, json!({ "status": "ready" })),
+        // Strangers ask, too, and the words name folders of this machine.
+        Some(_) => unavailable("the store cannot be written; `self-runners status` and the log say why"),
     }
 }
 

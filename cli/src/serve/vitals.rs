@@ -1,8 +1,11 @@
 //! Facts about the living daemon that no row holds: since when it runs, which webhooks arrived. For `status`.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use axum::{
@@ -29,6 +32,8 @@ pub(crate) struct Vitals {
     refused: AtomicU64,
     /// 0: none yet.
     last_ms: AtomicU64,
+    /// Reasons that are constants: nobody outside makes this grow.
+    needless: Mutex<BTreeMap<&'static str, u64>>,
 }
 
 impl Vitals {
@@ -42,13 +47,21 @@ impl Vitals {
             taken: AtomicU64::new(0),
             refused: AtomicU64::new(0),
             last_ms: AtomicU64::new(0),
+            needless: Mutex::default(),
         }
+    }
+
+    /// A delivery needed nothing, for this reason.
+    pub(crate) fn told_of_no_job(&self, why: &'static str) {
+        *self.needless.lock().unwrap_or_else(PoisonError::into_inner).entry(why).or_default() += 1;
     }
 
     /// The webhooks so far.
     pub(crate) fn webhooks(&self) -> Webhooks {
         let last_ms = self.last_ms.load(Ordering::Relaxed);
+        let needless = self.needless.lock().unwrap_or_else(PoisonError::into_inner);
         Webhooks {
+            needless: needless.iter().map(|(why, times)| ((*why).to_owned(), *times)).collect(),
             taken: self.taken.load(Ordering::Relaxed),
             refused: self.refused.load(Ordering::Relaxed),
             last_ms: (last_ms > 0).then_some(last_ms),

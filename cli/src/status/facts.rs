@@ -42,10 +42,11 @@ struct Daemon<'a> {
     stage: &'a str,
     url: &'a str,
     started_ms: u64,
-    webhooks: Webhooks,
+    webhooks: &'a Webhooks,
     sweep: Option<LastSweep>,
     sweep_interval_ms: u64,
     polling: Option<Outlook>,
+    store_trouble: Option<&'a str>,
 }
 
 /// Open jobs by state.
@@ -125,10 +126,11 @@ fn daemon(live: &Live) -> Daemon<'_> {
         stage: &live.policy.stage,
         url: &live.url,
         started_ms: live.started_ms,
-        webhooks: live.webhooks,
+        webhooks: &live.webhooks,
         sweep: live.sweep,
         sweep_interval_ms: live.sweep_interval_ms,
         polling: live.polling,
+        store_trouble: live.store_trouble.as_deref(),
     }
 }
 

@@ -64,7 +64,9 @@ fn alive(picture: &Picture, live: &Live) -> String {
         Some(last_ms) => {
             let refused =
                 if live.webhooks.refused > 0 { format!(", {} refused", live.webhooks.refused) } else { String::new() };
-            format!("{} taken{refused}, the last {} ago", live.webhooks.taken, ago(last_ms))
+            let needless: u64 = live.webhooks.needless.values().sum();
+            let needless = if needless > 0 { format!(" ({needless} not about a job)") } else { String::new() };
+            format!("{} taken{needless}{refused}, the last {} ago", live.webhooks.taken, ago(last_ms))
         }
         None => "none since the start".into(),
     };
@@ -81,8 +83,9 @@ fn alive(picture: &Picture, live: &Live) -> String {
         None => format!("the first is under way; each {each}"),
     };
     let polling = live.polling.map_or_else(String::new, polled);
+    let store = live.store_trouble.as_ref().map_or_else(String::new, |why| format!("store     {why}\n"));
     format!(
-        "daemon    self-runners {}, stage {}, up {}, {}, process {}\ndata      {}\nwebhooks  {webhooks}\nsweep     {sweep}\n{polling}",
+        "daemon    self-runners {}, stage {}, up {}, {}, process {}\ndata      {}\n{store}webhooks  {webhooks}\nsweep     {sweep}\n{polling}",
         live.version,
         live.policy.stage,
         ago(live.started_ms),

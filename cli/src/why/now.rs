@@ -10,7 +10,7 @@ use fleet::{
 use crate::{
     failure::Failure,
     picture::{Picture, RunnerLine},
-    table::{count, since},
+    table::{count, since, span},
 };
 
 /// A job that has a row.
@@ -52,7 +52,10 @@ fn position(picture: &Picture, row: &Job, pool: &PoolView) -> String {
 /// A job of which only records are left, or never was more.
 pub(super) fn no_row(picture: &Picture, entries: &[Record]) -> String {
     let last = entries.last().map_or("", |entry| &*entry.text);
-    if !last.starts_with("ignored") && !last.starts_with("refused") {
+    if last.starts_with("refused") {
+        return "now: not served here: nothing is started for it unless the configuration changes\n".into();
+    }
+    if !last.starts_with("ignored") {
         return String::new();
     }
     let classes = picture.policy.as_ref().map(classes).unwrap_or_default();
@@ -75,11 +78,14 @@ pub(super) fn runner(line: &RunnerLine, now_ms: u64) -> String {
 
 /// Nothing is known: what may be the reason.
 pub(super) fn unknown(picture: &Picture, what: &str, repo: Option<&Repo>) -> Failure {
-    let hint = not_served(picture, repo).or_else(|| silence(picture)).unwrap_or_else(|| {
-        let dir = picture.data_dir.display();
-        format!("does the daemon with {dir} serve its repository? (If its webhook was lost, the next sweep finds it)")
-    });
+    let hint = not_served(picture, repo)
+        .or_else(|| silence(picture))
+        .unwrap_or_else(|| format!("{} (If its webhook was lost, the next sweep finds it)", is_it_served(picture)));
     Failure::failed(format!("nothing is recorded about {what} in the last 7 days: {hint}"))
+}
+
+fn is_it_served(picture: &Picture) -> String {
+    format!("does the daemon with {} serve its repository?", picture.data_dir.display())
 }
 
 fn not_served(picture: &Picture, repo: Option<&Repo>) -> Option<String> {
@@ -93,13 +99,16 @@ fn not_served(picture: &Picture, repo: Option<&Repo>) -> Option<String> {
         .then(|| format!("{repo} is not served here; add it to `repositories` of [owners.{owner}] if it should be"))
 }
 
-/// A daemon that has heard of nothing.
+/// A daemon that has heard of nothing: by webhooks, which it may do without if it asks for jobs itself.
 fn silence(picture: &Picture) -> Option<String> {
-    let live = picture.live.as_ref().ok()?;
-    let up = since(live.started_ms, picture.now_ms);
-    live.webhooks.last_ms.is_none().then(|| {
-        format!(
-            "no webhook has arrived since the daemon started {up} ago; is one set up at GitHub, for `Workflow jobs`?"
-        )
+    let live = picture.live.as_ref().ok().filter(|live| live.webhooks.last_ms.is_none())?;
+    let nothing =
+        format!("no webhook has arrived since the daemon started {} ago", since(live.started_ms, picture.now_ms));
+    Some(match &live.polling {
+        Some(polling) => {
+            let within = span(polling.worst_delay_ms);
+            format!("{} ({nothing}; without one a queued job is seen within {within})", is_it_served(picture))
+        }
+        None => format!("{nothing}; is one set up at GitHub, for `Workflow jobs`?"),
     })
 }

@@ -57,7 +57,10 @@ fn drained(place: &Place) -> Daemon {
     assert!(said.out.starts_with("class `small` is drained by ada (new image) since 20"), "{said:?}");
     assert!(said.out.contains("`self-runners drain --class small --end` lifts it"), "{said:?}");
     assert_eq!(daemon.deliver("workflow_job", &job(43_000_000_001, "acme/web", FINE)).0, 202);
-    until("the job's row", || ask_fine(place, &["jobs"]).contains("43000000001").then_some(()));
+    until("the job's row, and the delivery's end", || {
+        let status = json(&ask_fine(place, &["status", "--json"]));
+        (status["jobs"]["queued"] == 1 && status["unhandled_webhooks"] == 0).then_some(())
+    });
     daemon
 }
 

@@ -18,7 +18,8 @@ fn each_delivery_has_its_answer() {
     assert!(body.contains("ignored") && body.contains("self-hosted"), "{body}");
     assert_eq!(daemon.deliver("ping", r#"{"zen":"Keep it","hook_id":1}"#).0, 200);
     assert_eq!(daemon.deliver("issues", "{}").0, 202);
-    assert_eq!(daemon.deliver("workflow_job", &job(1, "evil/web", fine)).0, 403);
+    let refused = job(43_000_000_004, "evil/web", fine);
+    assert_eq!([0; 2].map(|_| daemon.deliver("workflow_job", &refused).0), [403; 2]);
     assert_eq!(daemon.deliver("workflow_job", "no json").0, 400);
     let (status, body) = daemon.deliver("workflow_job", r#"{"action":"queued"}"#);
     assert!(status == 400 && body.contains("workflow_job"), "{status} {body}");
@@ -28,11 +29,19 @@ fn each_delivery_has_its_answer() {
         (ran.code == 0).then_some(ran.out)
     });
     assert!(why.contains("does not ask for `self-hosted`"), "{why}");
+    let refused = until("both refusals", || {
+        let ran = place.ask(&["why", "https://github.com/evil/web/actions/runs/1/job/43000000004"]);
+        (ran.code == 0 && ran.out.contains("2 times")).then_some(ran.out)
+    });
+    let words = ["job 43000000004 of evil/web\n", "refused: owner evil is not allowed", "now: not served here"];
+    words.iter().for_each(|word| assert!(refused.contains(word), "{refused}"));
     let status = until("the job's row", || {
         let ran = place.ask(&["status"]);
         ran.out.contains("43000000001").then_some(ran.out)
     });
     assert!(status.contains("acme/web"), "{status}");
+    assert!(status.contains("taken (1 not about a job), 4 refused"), "{status}");
+    assert!(place.ask(&["status", "--json"]).out.contains(r#""this event needs nothing: only `workflow_job` does":1"#));
     place.ask(&["why", "77"]).failed(1, &["nothing is recorded about job 77"]);
 }
 
@@ -91,8 +100,13 @@ fn a_full_disk_is_told_to_github_and_forgotten_when_it_has_room() {
     let (status, body) = deliver(43_000_000_003);
     assert_eq!(status, 503, "{body}");
     assert_eq!(daemon.call("GET", "/healthz", &[], b"").0, 200);
+    let (status, body) = daemon.call("GET", "/readyz", &[], b"");
+    assert!(status == 503 && body.contains("the store cannot be written"), "{status} {body}");
+    let status = place.ask(&["status"]).out;
+    assert!(status.contains("store     cannot write the state file"), "{status}");
     prlimit(Some(daemon.pid()), Resource::Fsize, before).unwrap();
     until("recovery", || (deliver(43_000_000_003).0 == 202).then_some(()));
+    until("readiness", || (daemon.call("GET", "/readyz", &[], b"").0 == 200).then_some(()));
     let (code, log) = daemon.end();
     assert_eq!(code, 0, "{log}");
 }

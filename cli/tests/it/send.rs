@@ -6,7 +6,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use crate::bench::{Daemon, Place, Ran, WEBHOOK_SECRET, program, ran};
+use crate::bench::{Daemon, Place, Ran, WEBHOOK_SECRET, program, ran, until};
 
 const QUEUED: [&str; 8] =
     ["--action", "queued", "--repo", "acme/web", "--labels", "self-hosted,linux", "--job-id", "900000000001"];
@@ -23,7 +23,8 @@ fn with_secret(url: &str, args: &[&str]) -> Ran {
 
 fn with_stdin(mut command: Command, text: &str) -> Ran {
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    // What refuses its arguments ends without reading.
+    let _unread = child.stdin.take().unwrap().write_all(text.as_bytes());
     ran(child.wait_with_output().unwrap())
 }
 
@@ -44,6 +45,19 @@ fn a_payload_from_arguments_is_taken_and_known_the_second_time() {
     refused.failed(1, &["403", "configuration"]);
     let elsewhere = with_secret(&format!("http://{}/hook", daemon.address), &QUEUED);
     elsewhere.failed(1, &["404", "/webhook"]);
+}
+
+#[test]
+fn what_a_row_knows_is_a_duplicate_after_a_restart_too() {
+    let place = Place::new();
+    let daemon = Daemon::start(&place);
+    let first = with_secret(&format!("http://{}/webhook", daemon.address), &QUEUED);
+    assert!(first.out.contains("accepted"), "{first:?}");
+    until("the job's row", || place.ask(&["jobs"]).out.contains("900000000001").then_some(()));
+    assert_eq!(daemon.end().0, 0);
+    let daemon = Daemon::start(&place);
+    let again = with_secret(&format!("http://{}/webhook", daemon.address), &QUEUED);
+    assert!(again.out.contains("duplicate") && again.out.contains("known to be queued"), "{again:?}");
 }
 
 #[test]

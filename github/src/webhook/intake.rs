@@ -8,7 +8,7 @@
 //! | another event or action, labels that nobody has, a job that waits for an approval | 202 `ignored`, with the reason |
 //! | no, malformed or wrong signature; empty body | 401 |
 //! | signed, but not JSON or not of the event's shape | 400, with the field |
-//! | owner or repository not allowed, public repository | 403 |
+//! | owner or repository not allowed, public repository | 403, with the reason, which is stored |
 //! | another content type | 415 |
 //! | no secret to judge with | 503: GitHub keeps it as failed, so that it can be delivered again |
 //!
@@ -110,7 +110,7 @@ impl<'a> Delivery<'a> {
         }
         self.verifier.finish()?;
         match parse(self.head.content_type.text(), self.head.event.text(), body)? {
-            Webhook::Job(event) => judge(policy, event),
+            Webhook::Job(event) => Ok(judge(policy, event)),
             Webhook::Ping { .. } => Ok(Reception::Pong),
             Webhook::Other(what) => Ok(Reception::Nothing(what)),
         }
@@ -151,6 +151,9 @@ pub enum Verdict {
     Accepted(String),
     /// Why nothing will be done.
     Ignored(String),
+    /// Why nothing will be done: its owner or repository is not served. Stored for the reason's sake, as far as the
+    /// receiver has room for strangers.
+    Forbidden(String),
 }
 
 /// Why a delivery is not taken.
@@ -162,9 +165,6 @@ pub enum Refusal {
     /// Signed, but not what GitHub sends.
     #[error(transparent)]
     NotUnderstood(#[from] ParseError),
-    /// Its owner or repository is not served.
-    #[error("{0}")]
-    Forbidden(String),
 }
 
 impl Refusal {
@@ -186,7 +186,6 @@ impl Refusal {
                 | ParseError::Json { .. }
                 | ParseError::Field(_),
             ) => 400,
-            Self::Forbidden(_) => 403,
         }
     }
 }
@@ -221,6 +220,11 @@ impl Answer {
         Self { status: 202, body: json!({ "outcome": "ignored", "reason": reason }) }
     }
 
+    /// It is not served.
+    pub fn forbidden(reason: &str) -> Self {
+        Self { status: 403, body: json!({ "error": reason }) }
+    }
+
     /// It is not taken.
     pub fn refused(refusal: &Refusal) -> Self {
         Self { status: refusal.status(), body: json!({ "error": refusal.to_string() }) }
@@ -232,24 +236,25 @@ impl From<&Verdict> for Answer {
         match verdict {
             Verdict::Accepted(will) => Self::accepted(will),
             Verdict::Ignored(reason) => Self::ignored(reason),
+            Verdict::Forbidden(reason) => Self::forbidden(reason),
         }
     }
 }
 
-fn judge(policy: &Policy, event: Event) -> Result<Reception, Refusal> {
-    let Event::Job { facts, input } = &event else { return Ok(Reception::Nothing("it is not about a job")) };
-    let verdict = judge_job(policy, facts, input)?;
-    Ok(Reception::Job { event, verdict })
+fn judge(policy: &Policy, event: Event) -> Reception {
+    let Event::Job { facts, input } = &event else { return Reception::Nothing("it is not about a job") };
+    let verdict = judge_job(policy, facts, input);
+    Reception::Job { event, verdict }
 }
 
-fn judge_job(policy: &Policy, facts: &JobFacts, input: &JobInput) -> Result<Verdict, Refusal> {
+fn judge_job(policy: &Policy, facts: &JobFacts, input: &JobInput) -> Verdict {
     let prefix = policy.prefix();
     // GitHub may give our runner any job: what names one is never set aside, whatever its labels.
     if input.runner().is_some_and(|name| RunnerName::parse_registered(&prefix, name).is_some()) {
-        return Ok(Verdict::Accepted(format!("note that the job of a runner of ours is {}", input.label())));
+        return Verdict::Accepted(format!("note that the job of a runner of ours is {}", input.label()));
     }
-    Ok(match policy.place(facts) {
-        Placement::Forbidden(why) => return Err(Refusal::Forbidden(why)),
+    match policy.place(facts) {
+        Placement::Forbidden(why) => Verdict::Forbidden(why),
         Placement::Unmatched(why) => Verdict::Ignored(why),
         Placement::Pool(_) | Placement::Closed(_) if facts.public.is_none() => Verdict::Ignored(VISIBILITY.into()),
         Placement::Pool(_) | Placement::Closed(_) if *input == JobInput::Waiting => Verdict::Ignored(WAITS.into()),
@@ -258,7 +263,7 @@ fn judge_job(policy: &Policy, facts: &JobFacts, input: &JobInput) -> Result<Verd
         }
         Placement::Pool(pool) if is_demand(input) => Verdict::Accepted(format!("see to a runner of pool {}", pool.id)),
         Placement::Pool(_) | Placement::Closed(_) => Verdict::Accepted(format!("note that it is {}", input.label())),
-    })
+    }
 }
 
 fn is_demand(input: &JobInput) -> bool {
@@ -305,7 +310,7 @@ mod tests {
         }
     }
 
-    fn judged(labels: &[&str], repo: &str, input: &JobInput) -> Result<Verdict, Refusal> {
+    fn judged(labels: &[&str], repo: &str, input: &JobInput) -> Verdict {
         judge_job(&policy(), &facts(labels, repo), input)
     }
 
@@ -313,25 +318,25 @@ mod tests {
 
     #[test]
     fn the_verdict_says_what_the_rules_say() {
-        assert!(matches!(judged(&FINE, "acme/web", &JobInput::Queued), Ok(Verdict::Accepted(_))));
-        assert!(matches!(judged(&FINE, "acme/web", &JobInput::Waiting), Ok(Verdict::Ignored(_))));
-        assert!(matches!(judged(&["ubuntu-latest"], "acme/web", &JobInput::Queued), Ok(Verdict::Ignored(_))));
-        assert!(matches!(judged(&FINE, "evil/web", &JobInput::Queued), Err(Refusal::Forbidden(_))));
+        assert!(matches!(judged(&FINE, "acme/web", &JobInput::Queued), Verdict::Accepted(_)));
+        assert!(matches!(judged(&FINE, "acme/web", &JobInput::Waiting), Verdict::Ignored(_)));
+        assert!(matches!(judged(&["ubuntu-latest"], "acme/web", &JobInput::Queued), Verdict::Ignored(_)));
+        assert!(matches!(judged(&FINE, "evil/web", &JobInput::Queued), Verdict::Forbidden(_)));
     }
 
     #[test]
     fn what_names_our_runner_is_never_set_aside() {
         let ours = JobInput::InProgress { runner: "sr-dev-0abc-1".into() };
-        assert!(matches!(judged(&["ubuntu-latest"], "evil/web", &ours), Ok(Verdict::Accepted(_))));
+        assert!(matches!(judged(&["ubuntu-latest"], "evil/web", &ours), Verdict::Accepted(_)));
         let theirs = JobInput::InProgress { runner: "laptop".into() };
-        assert!(matches!(judged(&["ubuntu-latest"], "acme/web", &theirs), Ok(Verdict::Ignored(_))));
+        assert!(matches!(judged(&["ubuntu-latest"], "acme/web", &theirs), Verdict::Ignored(_)));
     }
 
     /// The core sets such a job aside until a listing tells; the answer must not promise a runner.
     #[test]
     fn a_job_of_a_repository_that_may_be_public_is_not_promised_a_runner() {
         let facts = JobFacts { public: None, ..facts(&FINE, "acme/web") };
-        assert_eq!(judge_job(&policy(), &facts, &JobInput::Queued), Ok(Verdict::Ignored(VISIBILITY.into())));
+        assert_eq!(judge_job(&policy(), &facts, &JobInput::Queued), Verdict::Ignored(VISIBILITY.into()));
     }
 
     #[test]

@@ -140,10 +140,13 @@ impl Receiver {
         let view = Ledger::new(false).load(&Keys::of(&self.policy, events), 1);
         let decision = fleet::decide(&self.policy, &view, events, Moment { now_ms: 1, nonce: 1 });
         let waits = matches!(event, Event::Job { input: JobInput::Waiting, .. });
+        let unseen = matches!(event, Event::Job { facts, .. } if facts.public.is_none());
         match (verdict, decision.outcomes.first()) {
-            (Verdict::Accepted(_), Some(Outcome::Accepted(_))) | (Verdict::Ignored(_), Some(Outcome::Ignored(_))) => {
-                Ok(())
-            }
+            (Verdict::Accepted(_), Some(Outcome::Accepted(_)))
+            | (Verdict::Ignored(_), Some(Outcome::Ignored(_)))
+            | (Verdict::Forbidden(_), Some(Outcome::Forbidden(_))) => Ok(()),
+            // Of two reasons for doing nothing the core has another one first.
+            (Verdict::Forbidden(_), Some(Outcome::Ignored(_))) if unseen => Ok(()),
             // It is noted, and nothing is done for it.
             (Verdict::Ignored(_), Some(Outcome::Accepted(_))) if waits => Ok(()),
             (verdict, outcome) => Err(format!("answered {verdict:?}, decided {outcome:?}")),
@@ -170,12 +173,12 @@ fn end(received: &Result<Reception, Refusal>) -> Result<&'static str, String> {
         Ok(Reception::Job { verdict: Verdict::Ignored(why), .. }) if why.contains("approval") => {
             "202 ignored: approval"
         }
-        Ok(Reception::Job { .. }) => "202 ignored: visibility",
+        Ok(Reception::Job { verdict: Verdict::Ignored(_), .. }) => "202 ignored: visibility",
+        Ok(Reception::Job { verdict: Verdict::Forbidden(why), .. }) if why.contains("owner ") => "403 owner",
+        Ok(Reception::Job { verdict: Verdict::Forbidden(why), .. }) if why.contains("is public") => "403 public",
+        Ok(Reception::Job { verdict: Verdict::Forbidden(_), .. }) => "403 repository",
         Err(Refusal::NotUnderstood(error)) => not_understood(error),
         Err(Refusal::Untrusted(error)) => untrusted(*error),
-        Err(Refusal::Forbidden(why)) if why.contains("owner ") => "403 owner",
-        Err(Refusal::Forbidden(why)) if why.contains("is public") => "403 public",
-        Err(Refusal::Forbidden(_)) => "403 repository",
     };
     if ENDS.contains(&end) { Ok(end) } else { Err(format!("it ends as no request may: {end}")) }
 }

@@ -12,7 +12,7 @@ use std::{
 use fleet::{
     event::Event,
     ids::JobId,
-    job::{JobState, step},
+    job::{Job, JobState, step},
 };
 
 /// Most jobs that are remembered; the ones heard of first are forgotten first. About 2 MB.
@@ -41,6 +41,12 @@ impl Heard {
             }
             None => known.map(|state| format!("this job is known to be {}", state.label().to_lowercase())),
         }
+    }
+
+    /// Learns how jobs stand that have rows.
+    pub(super) fn learn(&self, rows: &[Job]) {
+        let mut jobs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        rows.iter().for_each(|row| jobs.set(row.facts.id, row.state.clone()));
     }
 
     /// This occurs when the event could not be stored: nobody has it, so nothing was heard.

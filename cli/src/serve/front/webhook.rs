@@ -28,6 +28,12 @@ use super::{
 /// GitHub's own limit of a delivery (FACTS §1).
 const BYTES_MAX: usize = 25 * 1_024 * 1_024;
 
+/// What is complained of.
+const REFUSED: &str = "deliveries were refused";
+
+/// The kind of complaint about owners and repositories that are not served.
+const NOT_ALLOWED: &str = "not allowed";
+
 /// How long the store may take. GitHub waits 10 s and takes silence for a failure; it shall hear which.
 const STORED_WITHIN: Duration = Duration::from_secs(8);
 
@@ -54,7 +60,10 @@ pub(super) async fn receive(State(front): State<Arc<Front>>, request: Request) -
             front.take(event, &verdict).await
         }
         Ok(Reception::Pong) => respond(Answer::pong()),
-        Ok(Reception::Nothing(what)) => respond(Answer::ignored(what)),
+        Ok(Reception::Nothing(what)) => {
+            front.vitals.told_of_no_job(what);
+            respond(Answer::ignored(what))
+        }
         Err(refusal) => front.refused(&refusal),
     }
 }
@@ -63,6 +72,12 @@ impl Front {
     async fn take(&self, event: Event, verdict: &Verdict) -> Response {
         if self.ending.load(Ordering::Relaxed) {
             return unavailable("the daemon is ending; it takes deliveries again after its next start");
+        }
+        if let Verdict::Forbidden(why) = verdict {
+            self.complain(NOT_ALLOWED, REFUSED, why);
+            if !self.strangers.one_more() {
+                return respond(verdict.into());
+            }
         }
         let known = self.heard.note(&event, super::super::now_ms());
         let events = [event];
@@ -89,10 +104,9 @@ impl Front {
             Refusal::Untrusted(SignatureError::Mismatch) => "wrong signature",
             Refusal::Untrusted(_) => "no signature",
             Refusal::NotUnderstood(_) => "not understood",
-            Refusal::Forbidden(_) => "not allowed",
         };
         let why = refusal.to_string();
-        self.complain(kind, "deliveries were refused", &why);
+        self.complain(kind, REFUSED, &why);
         // Ours to mend, and then it can be delivered again.
         if refusal.status() == StatusCode::SERVICE_UNAVAILABLE.as_u16() {
             return unavailable(&why);
