@@ -23,7 +23,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use self::{
     chaos::Trouble,
-    machines::{Containers, Engine},
+    machines::{Engine, EngineArgs, own_stage},
     play::{Play, Settings},
     screen::Screen,
     summary::Summary,
@@ -51,33 +51,11 @@ pub(crate) struct DemoArgs {
     /// End with one JSON object instead of tables; nothing else is printed
     #[arg(long)]
     json: bool,
-    /// What the runners are: processes of this machine, or containers of a Docker engine on it
-    #[arg(long, value_enum, default_value_t = EngineKind::Process)]
-    engine: EngineKind,
-    /// Where the Docker engine listens
-    #[arg(long, value_name = "URL", env = "DOCKER_HOST", default_value = local::docker::HOST_DEFAULT)]
-    docker_host: String,
+    #[command(flatten)]
+    engine: EngineArgs,
     /// Keep the folder with the daemon's store and log
     #[arg(long)]
     keep: bool,
-}
-
-/// The engines of one machine.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum EngineKind {
-    /// Processes of this machine
-    Process,
-    /// Containers of a Docker engine on this machine
-    Docker,
-}
-
-impl DemoArgs {
-    fn engine(&self) -> Result<Engine, Failure> {
-        match self.engine {
-            EngineKind::Process => Ok(Engine::Process),
-            EngineKind::Docker => Ok(Engine::Docker(Containers::of(&self.docker_host)?)),
-        }
-    }
 }
 
 /// Shows it.
@@ -104,7 +82,7 @@ async fn perform(args: &DemoArgs, workflows: Vec<Workflow>) -> Result<ExitCode, 
         trouble: if args.faults { Trouble::DEMO } else { Trouble::default() },
         github_faults: args.faults,
         keep: args.keep,
-        engine: args.engine()?,
+        engine: args.engine.containers(&own_stage())?.map_or(Engine::Process, Engine::Docker),
     };
     let engine = settings.engine.clone();
     let begun = tokio::select! {

@@ -6,7 +6,10 @@
 mod pages;
 mod tell;
 
-use std::{net::IpAddr, process::ExitCode};
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    process::ExitCode,
+};
 
 use fleet::ids::Repo;
 use sim::{
@@ -14,14 +17,21 @@ use sim::{
     hub::Hub,
 };
 
-use crate::{demo, failure::Failure, terminal};
+use crate::{
+    demo::{
+        self,
+        machines::{Containers, EngineArgs},
+    },
+    failure::Failure,
+    terminal,
+};
 
 /// What `practice` can be told.
 #[derive(Debug, clap::Args)]
 pub(crate) struct PracticeArgs {
-    /// Address to listen on. With runners in containers: that of their bridge, mostly 172.17.0.1
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
-    address: IpAddr,
+    /// Address to listen on. Without: 127.0.0.1, or with `--engine docker` that of the engine's bridge
+    #[arg(long, value_name = "ADDRESS")]
+    address: Option<IpAddr>,
     /// Port to listen on; 0 takes a free one
     #[arg(long, value_name = "PORT", default_value_t = PORT)]
     port: u16,
@@ -34,6 +44,8 @@ pub(crate) struct PracticeArgs {
     /// Take a permission from its token, to see how that looks; may be repeated
     #[arg(long, value_name = "PERMISSION", value_parser = PERMISSIONS)]
     forbid: Vec<String>,
+    #[command(flatten)]
+    engine: EngineArgs,
     /// Let its clock be so many seconds ahead of this machine's, or behind
     #[arg(long, value_name = "SECONDS", default_value_t = 0, allow_negative_numbers = true)]
     clock_ahead: i64,
@@ -54,17 +66,37 @@ pub(crate) fn command(args: &PracticeArgs) -> Result<ExitCode, Failure> {
 
 async fn run(args: &PracticeArgs) -> Result<ExitCode, Failure> {
     let mut asked = demo::Asked::listen()?;
-    let server = open(args).await?;
-    introduce(args, server.url());
+    let containers = args.engine.containers(STAGE)?;
+    let server = open(args, address(args, containers.as_ref()).await?).await?;
+    if let Some(containers) = &containers {
+        let program = std::env::current_exe();
+        let program = program.map_err(|error| Failure::failed(format!("cannot find this program: {error}")))?;
+        containers.make_image(program).await?;
+    }
+    introduce(args, server.url(), containers.as_ref());
     tokio::select! {
         () = tell::changes(server.handle()) => {}
         () = asked.next() => {}
     }
     terminal::say("the simulated GitHub is gone, and its jobs with it");
+    if let Some(containers) = &containers
+        && let Err(failure) = containers.remove_image().await
+    {
+        let image = containers.image();
+        terminal::say(&format!("the image {image} stays: {failure}. Later: docker rmi {image}"));
+    }
     Ok(ExitCode::SUCCESS)
 }
 
-async fn open(args: &PracticeArgs) -> Result<Server, Failure> {
+async fn address(args: &PracticeArgs, containers: Option<&Containers>) -> Result<IpAddr, Failure> {
+    match (args.address, containers) {
+        (Some(address), _) => Ok(address),
+        (None, Some(containers)) => containers.gateway().await,
+        (None, None) => Ok(Ipv4Addr::LOCALHOST.into()),
+    }
+}
+
+async fn open(args: &PracticeArgs, address: IpAddr) -> Result<Server, Failure> {
     let mut hub = Hub::new(fastrand::u64(..));
     hub.add_repo(&args.repo, false);
     // A stand-in for the runner program, whose programs are links to this one, is what its releases hold.
@@ -72,7 +104,7 @@ async fn open(args: &PracticeArgs) -> Result<Server, Failure> {
         .and_then(|program| sim::standin::package(&program))
         .map_err(|error| Failure::failed(format!("cannot make the stand-in for the runner program: {error}")))?;
     let options = Options {
-        address: args.address,
+        address,
         port: args.port,
         webhook_url: args.webhook.clone(),
         package: Some(package.into()),
@@ -80,7 +112,7 @@ async fn open(args: &PracticeArgs) -> Result<Server, Failure> {
     };
     let repo = args.repo.clone();
     let server = serve_beside(hub, options, |handle| pages::router(handle, repo)).await.map_err(|error| {
-        let (address, port) = (args.address, args.port);
+        let port = args.port;
         Failure::failed(format!("cannot listen on {address}:{port}: {error}; give another `--port` or `--address`"))
     })?;
     args.forbid.iter().for_each(|permission| server.handle().forbid(permission));
@@ -88,8 +120,12 @@ async fn open(args: &PracticeArgs) -> Result<Server, Failure> {
     Ok(server)
 }
 
-fn introduce(args: &PracticeArgs, url: &str) {
+fn introduce(args: &PracticeArgs, url: &str, containers: Option<&Containers>) {
     let repo = &args.repo;
+    let init = containers.map(|containers| format!(" --engine docker --image {}", containers.image()));
+    let elsewhere = containers.map(Containers::host).filter(|host| *host != local::docker::HOST_DEFAULT);
+    let host = elsewhere.map(|host| format!(" SELF_RUNNERS_ENGINE_HOST={host}"));
+    let (init, host) = (init.unwrap_or_default(), host.unwrap_or_default());
     let webhooks = match &args.webhook {
         Some(to) => format!("Webhooks go to {to}."),
         None => "No webhooks are sent: `serve` must ask for the jobs.".to_owned(),
@@ -98,8 +134,8 @@ fn introduce(args: &PracticeArgs, url: &str) {
         "A simulated GitHub is at {url}, with the private repository {repo}. {webhooks}
 It ends with Ctrl-C. In another terminal:
 
-  export GITHUB_TOKEN={TOKEN} GITHUB_WEBHOOK_SECRET={WEBHOOK_SECRET}
-  self-runners config init --repo {repo} --api-url {url}
+  export GITHUB_TOKEN={TOKEN} GITHUB_WEBHOOK_SECRET={WEBHOOK_SECRET}{host}
+  self-runners config init --repo {repo} --api-url {url}{init}
   self-runners serve
 
 and in a third one:
@@ -118,6 +154,9 @@ const PERMISSIONS: [&str; 5] =
 
 /// A port that nothing well-known uses.
 const PORT: u16 = 7380;
+
+/// Part of the image's name.
+const STAGE: &str = "practice";
 
 /// Opens nothing but this simulation.
 const TOKEN: &str = "practice-token";

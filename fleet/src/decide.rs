@@ -524,6 +524,8 @@ impl<'a> Draft<'a> {
                 }
                 if !matches!(input, RunnerInput::Ended { ran_job: true, .. }) {
                     self.fruitless(old, &text);
+                } else if old.busy_job().is_none() {
+                    self.ask_for_served(new);
                 }
             }
             EndWhy::LifetimeOver => self.notify(NoticeKind::LifetimeOver, format!("{} is stopped: {text}", new.name)),
@@ -566,6 +568,15 @@ impl<'a> Draft<'a> {
         self.effect(Effect::Notify(notice), self.now_ms + INTERRUPTED_NOTICE_AFTER_MS);
         if let Some(repo) = &runner.repo {
             self.effect(Effect::ReadJob { job, repo: repo.clone() }, self.now_ms);
+        }
+    }
+
+    /// This occurs when a job was over before GitHub told us who took it. It still counts as queued, and a runner is
+    /// started for it: the sooner the truth is known, the likelier that one is sent away at its claim.
+    fn ask_for_served(&mut self, runner: &Runner) {
+        let head = self.view.pools.get(&runner.pool).and_then(|pool| pool.head.clone());
+        if let Some(head) = head {
+            self.effect(Effect::ReadJob { job: head.job, repo: head.repo }, self.now_ms);
         }
     }
 

@@ -51,6 +51,36 @@ impl Engine {
     }
 }
 
+/// How a person chooses it.
+#[derive(Debug, clap::Args)]
+pub(crate) struct EngineArgs {
+    /// What runners are: processes of this machine, or containers of a Docker engine on it
+    #[arg(long, value_enum, default_value_t = EngineKind::Process)]
+    pub(crate) engine: EngineKind,
+    /// Where the Docker engine listens
+    #[arg(long, value_name = "URL", env = "DOCKER_HOST", default_value = HOST_DEFAULT)]
+    pub(crate) docker_host: String,
+}
+
+/// The engines of one machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum EngineKind {
+    /// Processes of this machine
+    Process,
+    /// Containers of a Docker engine on this machine
+    Docker,
+}
+
+impl EngineArgs {
+    /// The containers of a stage, if they are chosen.
+    pub(crate) fn containers(&self, stage: &str) -> Result<Option<Containers>, Failure> {
+        match self.engine {
+            EngineKind::Process => Ok(None),
+            EngineKind::Docker => Containers::of_stage(&self.docker_host, stage).map(Some),
+        }
+    }
+}
+
 /// The machines of one demo.
 #[derive(Debug, Clone)]
 pub enum Machines {
@@ -74,12 +104,20 @@ impl Containers {
     /// # Errors
     /// There is no engine at this address: `unix:///…`, or `tcp://127.0.0.1:2375`.
     pub fn of(host: &str) -> Result<Self, Failure> {
+        Self::of_stage(host, &own_stage())
+    }
+
+    /// Those of a stage.
+    ///
+    /// # Errors
+    /// As [`Containers::of`].
+    pub(crate) fn of_stage(host: &str, stage: &str) -> Result<Self, Failure> {
         // As Docker's own commands read an empty variable.
         let host = if host.is_empty() { HOST_DEFAULT } else { host };
         let found = Visitor::of(host).map_err(|error| {
             Failure::failed(format!("{}. For a try: `--docker-host URL`, or DOCKER_HOST", error.message))
         });
-        Ok(Self { visitor: found?, host: host.to_owned(), stage: format!("{STAGE}{:08x}", fastrand::u32(..)) })
+        Ok(Self { visitor: found?, host: host.to_owned(), stage: stage.to_owned() })
     }
 
     /// Where their engine listens.
@@ -197,6 +235,11 @@ impl Machines {
             containers.end().await;
         }
     }
+}
+
+/// A stage that no other demo on the same engine has.
+pub(crate) fn own_stage() -> String {
+    format!("{STAGE}{:08x}", fastrand::u32(..))
 }
 
 fn folders(root: &std::path::Path) -> Vec<String> {

@@ -16,10 +16,10 @@ use sim::workflow::Workflow;
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_self-runners");
 
 /// Between two looks.
-const LOOK_EACH: Duration = Duration::from_millis(25);
+pub(crate) const LOOK_EACH: Duration = Duration::from_millis(25);
 
 /// Whatever a story waits for comes within this, or it has failed.
-const LOOKS_MAX: u32 = 2_400;
+pub(crate) const LOOKS_MAX: u32 = 2_400;
 
 /// A running performance.
 pub(crate) struct Stage {

@@ -5,7 +5,10 @@ use std::{collections::BTreeSet, future::Future, process::Command};
 use fleet::job::Conclusion;
 use libtest_mimic::Trial;
 
-use crate::stage::{PROGRAM, Stage};
+use crate::{
+    newcomer,
+    stage::{PROGRAM, Stage},
+};
 
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
@@ -16,6 +19,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         story("a_container_that_is_killed_interrupts_its_job_and_no_other", container_killed),
         story("the_engine_ends_and_begins_again", engine_restarted),
         story("jobs_wait_for_an_image_that_is_missing", image_missing),
+        story("a_newcomer_practises_with_containers", newcomer::practises),
         story("an_interrupted_demo_takes_everything_away", demo_interrupted),
     ]
 }

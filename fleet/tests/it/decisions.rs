@@ -229,6 +229,24 @@ fn an_agent_that_is_at_work_counts_for_its_job_until_github_names_it() {
     assert_eq!(desk.live().len(), 1);
 }
 
+/// Without a webhook a job of a second is over before GitHub is asked again: a practice session left an idle runner.
+#[test]
+fn a_job_that_was_over_before_github_named_its_runner_is_asked_for_at_once() {
+    let mut desk = Desk::new(6);
+    desk.tell(&[job(1, JobInput::Queued)]);
+    let runner = desk.idle();
+    desk.runner(&runner, RunnerInput::JobStarted);
+    desk.runner(&runner, RunnerInput::Ended { ran_job: true, reason: EndReason::Exited });
+    assert_eq!(
+        (desk.effects("read_job"), desk.live().len()),
+        (1, 2),
+        "another runner, in case that it was another job"
+    );
+    let next = desk.live().into_iter().find(|row| row.name != runner).unwrap().name;
+    desk.tell(&[job(1, completed(&runner))]);
+    assert_eq!(desk.runner(&next, RunnerInput::Claim { attempt: 1 }), Outcome::Go);
+}
+
 #[test]
 fn a_second_claim_after_registration_is_refused_and_told() {
     let mut desk = Desk::new(6);

@@ -8,7 +8,7 @@ use bollard::{
     Docker, body_full,
     models::ContainerSummaryStateEnum as State,
     query_parameters::{
-        CreateImageOptionsBuilder, KillContainerOptionsBuilder, ListContainersOptionsBuilder, RemoveImageOptionsBuilder,
+        CreateImageOptionsBuilder, KillContainerOptionsBuilder, ListContainersOptionsBuilder, RemoveImageOptions,
     },
 };
 use controller::ports::PortResult;
@@ -106,10 +106,9 @@ impl Visitor {
     /// Takes an image away. One that is not there is fine.
     ///
     /// # Errors
-    /// It is in use, or the engine does not answer.
+    /// A container is made of it, or the engine does not answer.
     pub async fn remove_image(&self, name: &str) -> PortResult<()> {
-        let options = RemoveImageOptionsBuilder::default().force(true).build();
-        match self.docker.remove_image(name, Some(options), None).await {
+        match self.docker.remove_image(name, None::<RemoveImageOptions>, None).await {
             Err(error) if !refusal::is_missing(&error) => Err(self.told("remove an image", &error)),
             Ok(_) | Err(_) => Ok(()),
         }

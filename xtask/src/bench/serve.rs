@@ -23,11 +23,7 @@ mod starts;
 mod usage;
 mod world;
 
-use std::{
-    path::{Path, PathBuf},
-    process::Command,
-    time::Duration,
-};
+use std::{path::PathBuf, process::Command, time::Duration};
 
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
@@ -112,9 +108,10 @@ fn built() -> Measured<PathBuf> {
     if !built.map_err(|error| format!("cannot run cargo: {error}"))?.success() {
         return Err("the daemon does not compile".into());
     }
+    // Beside this program, or beside its folder: the same settings choose the place of both.
     let own = std::env::current_exe().map_err(|error| format!("where this program is: {error}"))?;
-    let target = own.parent().and_then(Path::parent).ok_or("this program is in no target folder")?;
-    Ok(target.join("release/self-runners"))
+    let folder = own.parent().ok_or("this program is in no folder")?;
+    Ok(folder.with_file_name("release").join("self-runners"))
 }
 
 /// This process and its children use two cores, also where there are more.
