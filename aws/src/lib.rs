@@ -5,5 +5,8 @@
 //! `controller` and the types of this crate.
 
 mod cloud;
+pub mod environment;
+pub mod settings;
+pub mod stack;
 
 pub use cloud::{Cloud, CloudSettings, Identity};

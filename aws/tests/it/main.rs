@@ -1,1 +1,5 @@
-//! The adapters against servers on this machine.
+//! The adapters against servers on this machine, and the stack.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod stack;

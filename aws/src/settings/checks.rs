@@ -1,0 +1,375 @@
+//! What single values of a deployment must be. Each fault says what to write instead.
+
+use std::net::Ipv4Addr;
+
+use fleet::{class::Class, policy::Policy};
+
+use super::{Domain, ExistingNetwork, Network, Settings, State, ValkeyAt, size};
+
+/// Something in the configuration that cannot be deployed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// The key in the file, step by step.
+    pub key: Vec<String>,
+    /// What is wrong and what to write instead.
+    pub what: String,
+}
+
+/// Faults as they are found.
+struct Faults(Vec<Fault>);
+
+impl Faults {
+    fn keep(&mut self, key: &[&str], checked: Result<(), String>) {
+        if let Err(what) = checked {
+            self.0.push(Fault { key: key.iter().map(ToString::to_string).collect(), what });
+        }
+    }
+}
+
+impl Settings {
+    /// What cannot be deployed.
+    #[must_use]
+    pub fn faults(&self, policy: &Policy) -> Vec<Fault> {
+        let mut faults = Faults(Vec::new());
+        faults.keep(&["aws", "region"], given(self.region.as_ref(), region));
+        faults.keep(&["aws", "image"], given(self.image.as_ref(), image));
+        let boundary = |text: &str| arn(text, "iam", "a policy");
+        faults.keep(&["aws", "permissions_boundary"], given(self.permissions_boundary.as_ref(), boundary));
+        faults.keep(&["aws", "kms_key"], given(self.kms_key.as_ref(), |text| arn(text, "kms", "a key")));
+        faults.keep(&["aws", "log_retention_days"], retention(self.log_retention_days));
+        faults.keep(&["aws", "scaler_concurrency"], concurrency(self.scaler_concurrency));
+        self.state_faults(&mut faults);
+        self.network_faults(&mut faults);
+        if let Some(domain) = &self.domain {
+            domain_faults(domain, &mut faults);
+        }
+        for (name, value) in &self.tags {
+            faults.keep(&["aws", "tags", name], tag(name, value));
+        }
+        for class in self.spot.iter().filter(|name| policy.class(name).is_none()) {
+            faults.keep(&["aws", "spot"], Err(format!("there is no class `{class}`: write names of classes")));
+        }
+        for (n, class) in policy.classes.iter().enumerate() {
+            self.class_faults(&n.to_string(), class, &mut faults);
+        }
+        faults.0
+    }
+
+    fn state_faults(&self, faults: &mut Faults) {
+        match &self.state {
+            State::DynamoDb => {}
+            State::Valkey => {
+                if matches!(&self.network, Network::Existing(network) if network.private_subnets.is_empty()) {
+                    let what = "missing: functions reach the cache from inside the VPC only; name subnets with a way to \
+                                the internet through a NAT gateway";
+                    faults.keep(&["aws", "network", "private_subnets"], Err(what.into()));
+                }
+            }
+            State::ValkeyAt(ValkeyAt { url, secret }) => {
+                faults.keep(&["aws", "valkey", "url"], valkey_url(url));
+                let secret = given(secret.as_ref(), |text| arn(text, "secretsmanager", "a secret"));
+                faults.keep(&["aws", "valkey", "secret"], secret);
+            }
+        }
+    }
+
+    fn network_faults(&self, faults: &mut Faults) {
+        let key = |name| ["aws", "network", name];
+        if self.egress_ports.len() > EGRESS_PORTS_MAX {
+            let what =
+                format!("more than {EGRESS_PORTS_MAX} ports: a security group has that many rules; leave some out");
+            faults.keep(&key("egress_ports"), Err(what));
+        }
+        match &self.network {
+            Network::Own { cidr } => faults.keep(&key("cidr"), quarters(cidr).map(|_| ())),
+            Network::Existing(ExistingNetwork { vpc_id, subnets, private_subnets, .. }) => {
+                faults.keep(&key("vpc_id"), id(vpc_id, "vpc-"));
+                if subnets.is_empty() {
+                    faults.keep(&key("subnets"), Err("missing: name the subnets that runners are started in".into()));
+                }
+                subnets.iter().for_each(|subnet| faults.keep(&key("subnets"), id(subnet, "subnet-")));
+                private_subnets.iter().for_each(|subnet| faults.keep(&key("private_subnets"), id(subnet, "subnet-")));
+            }
+        }
+    }
+
+    fn class_faults(&self, at: &str, class: &Class, faults: &mut Faults) {
+        faults.keep(&["classes", at, "size", "cpu_milli"], size::cpu(&class.size));
+        faults.keep(&["classes", at, "size", "memory_mb"], size::memory(&class.size));
+        faults.keep(&["classes", at, "size", "disk_gb"], size::disk(&class.size));
+        let checked = match (&class.image, &self.image) {
+            (Some(own), _) => image(own),
+            (None, Some(_)) => Ok(()),
+            (None, None) => Err("no image: name one here, or for all classes with `image` below [aws]".to_owned()),
+        };
+        faults.keep(&["classes", at, "image"], checked);
+    }
+}
+
+fn domain_faults(domain: &Domain, faults: &mut Faults) {
+    let key = |name| ["aws", "domain", name];
+    faults.keep(&key("name"), host(&domain.name));
+    let certificate = given(domain.certificate.as_ref(), |text| arn(text, "acm", "a certificate"));
+    faults.keep(&key("certificate"), certificate);
+    let zone = |text: &str| match plain(text, b"") && text.starts_with('Z') {
+        true => Ok(()),
+        false => Err(format!("`{text}` is no id of a hosted zone: write it as Route 53 shows it, as Z0123456789ABC")),
+    };
+    faults.keep(&key("hosted_zone"), given(domain.hosted_zone.as_ref(), zone));
+    if domain.certificate.is_none() && domain.hosted_zone.is_none() {
+        let what = "missing: name the certificate's ARN, or the `hosted_zone` in which a new one can be proved";
+        faults.keep(&key("certificate"), Err(what.into()));
+    }
+}
+
+fn given<T: AsRef<str>>(text: Option<T>, check: impl Fn(&str) -> Result<(), String>) -> Result<(), String> {
+    text.map_or(Ok(()), |text| check(text.as_ref()))
+}
+
+fn plain(text: &str, other: &[u8]) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || other.contains(&byte))
+}
+
+fn region(text: &str) -> Result<(), String> {
+    let parts: Vec<&str> = text.split('-').collect();
+    let ends = parts.last().is_some_and(|last| last.parse::<u8>().is_ok());
+    if parts.len() >= REGION_PARTS_MIN
+        && ends
+        && text.bytes().all(|byte| byte.is_ascii_lowercase() || b"-0123456789".contains(&byte))
+    {
+        return Ok(());
+    }
+    Err(format!("`{text}` is no Region: write its code, as eu-central-1"))
+}
+
+fn arn(text: &str, service: &str, what: &str) -> Result<(), String> {
+    let parts: Vec<&str> = text.splitn(ARN_PARTS, ':').collect();
+    let whole = parts.len() == ARN_PARTS && parts[0] == "arn" && parts[2] == service && !parts[5].is_empty();
+    if whole && !text.contains(['*', '?', '$', '{', ' ']) {
+        return Ok(());
+    }
+    Err(format!("`{text}` is no ARN of {what}: write it whole, as arn:aws:{service}:…"))
+}
+
+fn id(text: &str, prefix: &str) -> Result<(), String> {
+    match text.strip_prefix(prefix) {
+        Some(rest) if plain(rest, b"") => Ok(()),
+        Some(_) | None => {
+            Err(format!("`{text}` is no id: write it as the console shows it, as {prefix}0123456789abcdef0"))
+        }
+    }
+}
+
+fn image(text: &str) -> Result<(), String> {
+    if plain(text, b"./:@-_") && text.contains('/') {
+        return Ok(());
+    }
+    Err(format!(
+        "`{text}` is no URI of an image: write registry, repository and tag or digest, as \
+         123456789012.dkr.ecr.eu-central-1.amazonaws.com/runner:1"
+    ))
+}
+
+fn host(text: &str) -> Result<(), String> {
+    let labels: Vec<&str> = text.split('.').collect();
+    let good = |label: &&str| plain(label, b"-") && !label.starts_with('-') && !label.ends_with('-');
+    if labels.len() > 1 && labels.iter().all(good) && text.len() <= HOST_CHARS_MAX {
+        return Ok(());
+    }
+    Err(format!("`{text}` is no name of a host: write it as runners.example.com, without https://"))
+}
+
+fn valkey_url(text: &str) -> Result<(), String> {
+    let rest = ["rediss://", "redis://", "valkeys://", "valkey://"].iter().find_map(|scheme| text.strip_prefix(scheme));
+    let Some(rest) = rest else {
+        return Err(format!("`{}` is no URL of a server: write rediss://HOST:PORT", shown(text)));
+    };
+    if rest.contains('@') {
+        // It would stand in the template and in the functions' environment, where many may read it.
+        return Err("user and password stand in a secret, not here: store {\"username\", \"password\"} in Secrets \
+                    Manager and name its ARN with `secret`"
+            .into());
+    }
+    if plain(rest, b".-:/_") && port(text).is_some() {
+        return Ok(());
+    }
+    Err(format!("`{text}` is no URL of a server: write rediss://HOST:PORT"))
+}
+
+/// A URL without what may be a password.
+fn shown(text: &str) -> &str {
+    text.rsplit('@').next().unwrap_or_default()
+}
+
+/// The port of a server's URL; `None` if it is no number.
+#[must_use]
+pub(crate) fn port(url: &str) -> Option<u16> {
+    let authority = url.split("://").nth(1)?.split('/').next()?;
+    match authority.rsplit_once(':') {
+        Some((_, port)) => port.parse().ok(),
+        None => Some(VALKEY_PORT),
+    }
+}
+
+fn retention(days: u32) -> Result<(), String> {
+    if RETENTION_DAYS.contains(&days) {
+        return Ok(());
+    }
+    let next = RETENTION_DAYS.iter().find(|one| **one > days).unwrap_or(&3_653);
+    Err(format!("CloudWatch does not keep logs for {days} days: write {next}"))
+}
+
+fn concurrency(copies: u32) -> Result<(), String> {
+    if (CONCURRENCY_MIN..=CONCURRENCY_MAX).contains(&copies) {
+        return Ok(());
+    }
+    Err(format!("{copies}: AWS takes {CONCURRENCY_MIN} to {CONCURRENCY_MAX}"))
+}
+
+fn tag(name: &str, value: &str) -> Result<(), String> {
+    let long = name.len() > TAG_NAME_CHARS_MAX || value.len() > TAG_VALUE_CHARS_MAX;
+    if name.to_ascii_lowercase().starts_with("aws:") || long || !plain(name, b" _.:/=+-@") {
+        return Err(format!(
+            "AWS does not take this tag: a name has up to {TAG_NAME_CHARS_MAX} letters, digits and ` _.:/=+-@` and does \
+             not begin with `aws:`, a value has up to {TAG_VALUE_CHARS_MAX}"
+        ));
+    }
+    Ok(())
+}
+
+/// The four quarters of a network, as `a.b.c.d/n`.
+///
+/// # Errors
+/// It is no network, or too large or small for AWS.
+pub(crate) fn quarters(cidr: &str) -> Result<[String; 4], String> {
+    let wrong = || {
+        format!(
+            "`{cidr}` is no network for a VPC: write the first address and {CIDR_BITS_MIN} to {CIDR_BITS_MAX} bits, as 10.73.0.0/16"
+        )
+    };
+    let (address, bits) = cidr.split_once('/').ok_or_else(wrong)?;
+    let address: Ipv4Addr = address.parse().map_err(|_| wrong())?;
+    let bits: u32 = bits.parse().map_err(|_| wrong())?;
+    let first = u32::from(address);
+    if !(CIDR_BITS_MIN..=CIDR_BITS_MAX).contains(&bits) || first & (u32::MAX >> bits) != 0 || !address.is_private() {
+        return Err(wrong());
+    }
+    let quarter = |n: u32| format!("{}/{}", Ipv4Addr::from(first + (n << (30 - bits))), bits + 2);
+    Ok([0, 1, 2, 3].map(quarter))
+}
+
+/// Area, direction, number; some Regions have more.
+const REGION_PARTS_MIN: usize = 3;
+
+/// `arn:partition:service:region:account:resource`
+const ARN_PARTS: usize = 6;
+
+/// Names of hosts are no longer (RFC 1035).
+const HOST_CHARS_MAX: usize = 253;
+
+/// A security group has 60 rules; DNS and some to spare are left.
+const EGRESS_PORTS_MAX: usize = 50;
+
+/// The port that Valkey and Redis listen on.
+const VALKEY_PORT: u16 = 6_379;
+
+/// What CloudWatch Logs takes (PutRetentionPolicy).
+const RETENTION_DAYS: [u32; 22] =
+    [1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1_096, 1_827, 2_192, 2_557, 2_922, 3_288, 3_653];
+
+/// Limits of an event source's `MaximumConcurrency` (FACTS §5).
+const CONCURRENCY_MIN: u32 = 2;
+const CONCURRENCY_MAX: u32 = 1_000;
+
+/// Limits of tags.
+const TAG_NAME_CHARS_MAX: usize = 128;
+const TAG_VALUE_CHARS_MAX: usize = 256;
+
+/// A VPC has /16 to /28; a quarter must hold a crowd of runners with an address each.
+const CIDR_BITS_MIN: u32 = 16;
+const CIDR_BITS_MAX: u32 = 22;
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::settings::usual_class;
+
+    fn told(settings: &Settings) -> BTreeMap<String, String> {
+        let policy = Policy { classes: vec![usual_class(settings.arch)], ..Policy::default() };
+        settings.faults(&policy).into_iter().map(|fault| (fault.key.join("."), fault.what)).collect()
+    }
+
+    fn good() -> Settings {
+        Settings { image: Some("ghcr.io/acme/runner:1".into()), ..Settings::default() }
+    }
+
+    #[test]
+    fn the_usual_deployment_has_no_fault() {
+        assert_eq!(told(&good()), BTreeMap::new());
+    }
+
+    #[test]
+    fn each_value_that_cannot_be_is_told_with_what_can() {
+        let domain = Domain { name: "https://x".into(), certificate: None, hosted_zone: None };
+        let settings = Settings {
+            region: Some("Frankfurt".into()),
+            image: Some("runner".into()),
+            domain: Some(domain),
+            permissions_boundary: Some("arn:aws:iam::1:*".into()),
+            kms_key: Some("alias/x".into()),
+            log_retention_days: 31,
+            spot: ["big".into()].into(),
+            tags: [("aws:x".to_owned(), String::new())].into(),
+            scaler_concurrency: 1,
+            network: Network::Own { cidr: "10.73.1.0/16".into() },
+            ..Settings::default()
+        };
+        let told = told(&settings);
+        for (key, words) in [
+            ("aws.region", "as eu-central-1"),
+            ("aws.image", "is no URI of an image"),
+            ("aws.domain.name", "without https://"),
+            ("aws.domain.certificate", "or the `hosted_zone`"),
+            ("aws.permissions_boundary", "ARN of a policy"),
+            ("aws.kms_key", "ARN of a key"),
+            ("aws.log_retention_days", "write 60"),
+            ("aws.spot", "no class `big`"),
+            ("aws.tags.aws:x", "does not take this tag"),
+            ("aws.scaler_concurrency", "2 to 1000"),
+            ("aws.network.cidr", "as 10.73.0.0/16"),
+        ] {
+            assert!(told.get(key).is_some_and(|what| what.contains(words)), "{key}: {told:#?}");
+        }
+        assert_eq!(told.len(), 11, "{told:#?}");
+    }
+
+    #[test]
+    fn a_password_in_a_url_is_refused_and_not_repeated() {
+        for url in ["rediss://u:hunter2@h:1", "http://u:hunter2@h:1"] {
+            let state = State::ValkeyAt(ValkeyAt { url: url.into(), secret: None });
+            let told = told(&Settings { state, ..good() });
+            assert!(told.contains_key("aws.valkey.url") && !format!("{told:?}").contains("hunter2"), "{told:?}");
+        }
+        assert_eq!((valkey_url("redis://127.0.0.1:6400"), port("rediss://h:6400/0")), (Ok(()), Some(6_400)));
+    }
+
+    #[test]
+    fn a_network_has_four_quarters() {
+        assert_eq!(quarters("10.73.0.0/16").unwrap()[3], "10.73.192.0/18");
+        assert!(quarters("8.8.0.0/16").is_err() && quarters("10.0.0.0/24").is_err() && quarters("x").is_err());
+    }
+
+    #[test]
+    fn an_existing_network_needs_subnets_and_the_cache_private_ones() {
+        let existing = ExistingNetwork {
+            vpc_id: "vpc-1".into(),
+            subnets: Vec::new(),
+            private_subnets: Vec::new(),
+            public_ip: true,
+        };
+        let told = told(&Settings { state: State::Valkey, network: Network::Existing(existing), ..good() });
+        assert!(told.contains_key("aws.network.subnets") && told.contains_key("aws.network.private_subnets"));
+    }
+}
