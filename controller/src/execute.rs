@@ -64,6 +64,32 @@ impl Controller {
         while at_work.join_next().await.is_some() {}
     }
 
+    /// Does what is due, and what falls due meanwhile. For who is called and not kept running, as functions are: nothing
+    /// new is begun from `last_start` on, and what is in hand then is finished.
+    ///
+    /// Answers when to come again, milliseconds since 1970; `None` if nothing waits. What others lease counts: they may die.
+    ///
+    /// # Errors
+    /// The store does not say when to come again: soon, then.
+    pub async fn run_due(self: Arc<Self>, last_start: Instant) -> PortResult<Option<u64>> {
+        let mut at_work = JoinSet::new();
+        loop {
+            let room = if Instant::now() < last_start { EFFECTS_AT_ONCE - at_work.len() } else { 0 };
+            for (id, pending) in self.lease(room).await {
+                let this = self.clone();
+                at_work.spawn(async move { this.execute(id, pending).await });
+            }
+            if at_work.join_next().await.is_none() {
+                return self.ports.store.next_due_ms().await;
+            }
+        }
+    }
+
+    /// Waits until a decision of this controller wants something done.
+    pub async fn effects_added(&self) {
+        self.effects_added.notified().await;
+    }
+
     async fn lease(&self, room: usize) -> Vec<(EffectId, Pending)> {
         if room == 0 {
             return Vec::new();

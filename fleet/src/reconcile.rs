@@ -24,6 +24,9 @@ pub const JOB_READS_PER_SWEEP: usize = 50;
 /// Registered names that are looked up for a runner whose claims we do not know (after a loss of the store).
 const CLAIMS_GUESSED: u32 = 3;
 
+/// What GitHub keeps no longer: a job in its queue, the registration of a runner that never connected (FACTS §1, §2).
+const DAY_MS: u64 = 24 * 3_600_000;
+
 /// What a sweep has seen.
 #[derive(Debug)]
 pub struct Sight<'a> {
@@ -180,11 +183,27 @@ impl<'a> Sweep<'a> {
         let keys = jobs
             .map(|job| format!("job/{}", job.facts.id))
             .chain(runners.flat_map(|runner| [format!("boot/{}", runner.name), format!("ghost/{}", runner.name)]));
-        for key in keys {
+        let kept: Vec<String> = keys.chain(self.unseen_by_name()).collect();
+        for key in kept {
             if let Some(since_ms) = self.sight.suspicions.get(&key) {
                 self.found.suspicions.insert(key, *since_ms);
             }
         }
+    }
+
+    /// Those that no row stands for, so that only their names tell where they arose. Both kinds of things are gone from
+    /// GitHub after a day.
+    fn unseen_by_name(&self) -> impl Iterator<Item = String> {
+        let sight = self.sight;
+        let young = |since_ms: u64| sight.now_ms.saturating_sub(since_ms) < DAY_MS;
+        let names = sight.suspicions.iter().filter(move |(_, since_ms)| young(**since_ms)).map(|(key, _)| key);
+        names
+            .filter(move |key| match key.rsplit_once('/').and_then(|(place, _)| place.split_once('/')) {
+                Some(("orphan", scope)) => !sight.registrations.keys().any(|listed| listed.to_string() == scope),
+                Some(("aside", repo)) => !sight.listed.keys().any(|listed| listed.to_string() == repo),
+                Some(_) | None => false,
+            })
+            .cloned()
     }
 
     fn say(&mut self, runner: &Runner, input: RunnerInput) {
@@ -331,7 +350,7 @@ impl<'a> Sweep<'a> {
         if served || names_ours || self.sight.jobs.iter().any(|job| job.facts.id == facts.id) {
             return true;
         }
-        let key = format!("aside/{}", facts.id);
+        let key = format!("aside/{}/{}", facts.repo, facts.id);
         let seen_ms = self.sight.suspicions.get(&key).copied();
         self.found.suspicions.insert(key, seen_ms.unwrap_or(self.sight.now_ms));
         seen_ms.is_none()

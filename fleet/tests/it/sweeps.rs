@@ -43,3 +43,21 @@ fn a_vanished_job_is_looked_into_although_not_each_sweep_lists_its_repository() 
     let again = sweep(&desk, &jobs, &[&repo], &elsewhere.suspicions);
     assert_eq!(again.probes, [Probe::Job { job: JobId(1), repo }]);
 }
+
+/// Lists of scopes and repositories take turns too: what only a name tells of must survive the turns in between.
+#[test]
+fn what_no_row_stands_for_is_not_forgotten_while_nobody_looks() {
+    let mut desk = Desk::new(6);
+    let begun_ms = desk.now_ms;
+    let suspicions: BTreeMap<String, u64> =
+        ["orphan/acme/web/7", "orphan/globex/9", "aside/acme/web/3", "missing/sr-x"]
+            .map(|key| (key.into(), begun_ms))
+            .into();
+    desk.now_ms += 60_000;
+    let kept = sweep(&desk, &[], &[], &suspicions).suspicions;
+    assert_eq!(kept.keys().collect::<Vec<_>>(), ["aside/acme/web/3", "orphan/acme/web/7", "orphan/globex/9"]);
+    let listed = sweep(&desk, &[], &[&Repo::parse("acme/web").unwrap()], &kept).suspicions;
+    assert!(!listed.contains_key("aside/acme/web/3"), "it is no longer open");
+    desk.now_ms += 24 * 3_600_000;
+    assert_eq!(sweep(&desk, &[], &[], &kept).suspicions, BTreeMap::new(), "GitHub has forgotten them as well");
+}

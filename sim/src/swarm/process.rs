@@ -29,7 +29,11 @@ use fleet::{
     view::{Decision, View},
     wire::{ClaimAnswer, ClaimRequest, ReportAnswer, ReportRequest},
 };
-use tokio::{sync::Notify, task::JoinSet, time::timeout};
+use tokio::{
+    sync::Notify,
+    task::JoinSet,
+    time::{Instant, timeout},
+};
 
 use super::{
     ports::{SimClock, SimCompute, SimGitHub, SimNotifier, SimStore},
@@ -42,6 +46,13 @@ const ECHO_SOON_MS: u64 = 40_000;
 
 /// How often a controller sweeps.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
+
+/// A call that takes longer begins nothing new: as of a function that is cut off soon after.
+const CALL_LASTS: Duration = Duration::from_secs(20);
+
+/// With nothing to do a controller is called as often as this, and never more often than that.
+const CALLED_EACH: Duration = Duration::from_secs(60);
+const CALLED_SOONEST: Duration = Duration::from_millis(100);
 
 /// An agent waits so long for an answer.
 const AGENT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -296,8 +307,26 @@ fn boot(world: &Arc<World>, slot: usize, generation: u64) -> Arc<Process> {
     process
 }
 
+/// A controller that is called when there is something to do, as functions are, and does what it can before its time is
+/// over.
+async fn be_called(world: Arc<World>, controller: Arc<Controller>) {
+    loop {
+        let due_ms = controller.clone().run_due(Instant::now() + CALL_LASTS).await.unwrap_or_default();
+        let now_ms = world.now_ms();
+        let wait = due_ms.map_or(CALLED_EACH, |due_ms| Duration::from_millis(due_ms.saturating_sub(now_ms)));
+        tokio::select! {
+            () = controller.effects_added() => {}
+            () = tokio::time::sleep(wait.clamp(CALLED_SOONEST, CALLED_EACH)) => {}
+        }
+    }
+}
+
 fn run(world: &Arc<World>, process: &Arc<Process>) {
-    process.spawn(process.controller.clone().run_executor());
+    if world.lock().profile.called {
+        process.spawn(be_called(world.clone(), process.controller.clone()));
+    } else {
+        process.spawn(process.controller.clone().run_executor());
+    }
     process.spawn(process.controller.clone().run_sweeper(SWEEP_EVERY));
     if world.lock().profile.polls {
         process.spawn(process.controller.clone().run_poller());

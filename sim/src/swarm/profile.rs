@@ -63,6 +63,8 @@ pub struct Profile {
     pub echo: u32,
     /// A stale or forged word is said now and then: one that must change nothing.
     pub noise: bool,
+    /// Controllers are called when there is something to do, as functions are, and not kept running.
+    pub called: bool,
     /// Controllers look for jobs all the time, not only in their sweeps.
     pub polls: bool,
     /// The runner group does not let the repositories have its runners.
@@ -105,6 +107,7 @@ impl Profile {
             endless_job: false,
             echo: 0,
             noise: false,
+            called: false,
             polls: false,
             group_refuses: false,
         }
@@ -171,6 +174,7 @@ impl Profile {
         profile.twice = rng.u32(0..10) == 0;
         profile.noise = rng.u32(0..4) == 0;
         profile.polls = rng.bool();
+        profile.called = rng.bool();
         profile
     }
 
@@ -183,6 +187,7 @@ impl Profile {
             controllers: self.controllers,
             direct: self.direct,
             all_lost: self.all_lost,
+            called: self.called,
             polls: self.polls,
             ..Self::calm()
         }
