@@ -1,12 +1,13 @@
 //! How AWS is reached: Region, credentials, endpoint, TLS. Every client of this crate is made from one [`Cloud`].
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_sts::config::Credentials;
 use aws_smithy_http_client::{
     Builder,
     tls::{Provider, rustls_provider::CryptoMode},
 };
 use aws_smithy_types::error::display::DisplayErrorContext;
-use controller::ports::{ErrorKind, PortError, PortResult};
+use controller::ports::{ErrorKind, PortError, PortResult, Secret};
 
 /// Where and as whom.
 #[derive(Debug, Clone, Default)]
@@ -17,7 +18,21 @@ pub struct CloudSettings {
     pub profile: Option<String>,
     /// Another endpoint for all services (`--endpoint-url`); else AWS's own, or `AWS_ENDPOINT_URL`.
     pub endpoint_url: Option<String>,
+    /// An access key; else what the environment, the profile or the machine's role gives.
+    pub key: Option<AccessKey>,
 }
+
+/// An access key, as an engine on this machine wants one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccessKey {
+    /// Its id.
+    pub id: String,
+    /// Its secret.
+    pub secret: Secret,
+}
+
+/// What is noted in the SDK's logs as the origin of an [`AccessKey`].
+const KEY_ORIGIN: &str = "settings";
 
 /// A way to AWS. Cheap to clone; credentials are looked up when they are first needed.
 #[derive(Debug, Clone)]
@@ -39,6 +54,9 @@ impl Cloud {
         }
         if let Some(url) = &settings.endpoint_url {
             loader = loader.endpoint_url(url);
+        }
+        if let Some(AccessKey { id, secret }) = &settings.key {
+            loader = loader.credentials_provider(Credentials::new(id, secret.expose(), None, None, KEY_ORIGIN));
         }
         Self { config: loader.load().await }
     }

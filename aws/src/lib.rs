@@ -5,8 +5,9 @@
 //! `controller` and the types of this crate.
 
 mod cloud;
+pub mod ecs;
 pub mod environment;
 pub mod settings;
 pub mod stack;
 
-pub use cloud::{Cloud, CloudSettings, Identity};
+pub use cloud::{AccessKey, Cloud, CloudSettings, Identity};

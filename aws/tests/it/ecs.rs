@@ -1,0 +1,15 @@
+//! The engine ECS against the simulated one, over HTTP.
+
+mod bench;
+mod launches;
+mod looks;
+
+use bench::World;
+use controller::contract;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_keeps_the_promises_of_an_engine() {
+    if let Err(broken) = contract::engine::all(World::new).await {
+        panic!("{broken}");
+    }
+}
