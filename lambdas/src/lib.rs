@@ -1,0 +1,8 @@
+//! What the functions on AWS do, each in a module that needs no AWS: it is given what it speaks to. The programs in
+//! `bin/` put the parts together and hand over to the runtime.
+//!
+//! Nothing is decided here: the rules are `fleet`'s, the way in is `github`'s, the rest is `controller`'s.
+
+pub mod hello;
+pub mod http;
+pub mod webhook;
