@@ -1,8 +1,11 @@
 //! The engine ECS against the simulated one, over HTTP.
 
+mod agents;
 mod bench;
 mod launches;
 mod looks;
+mod stories;
+mod system;
 
 use bench::World;
 use controller::contract;
