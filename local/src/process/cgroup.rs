@@ -51,6 +51,7 @@ impl Cgroups {
         let parent = own.as_deref().and_then(|own| Some((make_parent(own)?, own)));
         match parent {
             Some((parent, own)) => {
+                clear(&parent);
                 let controllers = enable(own, &parent);
                 Self { parent: Some(parent), controllers, made: AtomicU32::new(0) }
             }
@@ -106,8 +107,31 @@ pub(super) fn kill(dir: &Folder) {
 
 /// Whether a task's group still has processes.
 pub(super) fn is_populated(dir: &Folder) -> bool {
-    let events = group_of(dir).and_then(|group| fs::read_to_string(group.join("cgroup.events")).ok());
-    events.is_some_and(|events| events.lines().any(|line| line == "populated 1"))
+    group_of(dir).is_some_and(|group| has_processes(&group))
+}
+
+fn has_processes(group: &Path) -> bool {
+    let events = fs::read_to_string(group.join("cgroup.events")).unwrap_or_default();
+    events.lines().any(|line| line == "populated 1")
+}
+
+/// This occurs when a daemon was killed together with its runners, as by an interrupted `demo`: their groups are empty,
+/// and nobody takes them away. Those of a daemon that lives may be empty because their agent is just being started.
+fn clear(parent: &Path) {
+    let Ok(entries) = fs::read_dir(parent) else { return };
+    for entry in entries.flatten() {
+        let daemon = entry.file_name().to_str().and_then(daemon_of);
+        if daemon.is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists()) && !has_processes(&entry.path()) {
+            remove_all(&entry.path());
+        }
+    }
+}
+
+/// The process number of the daemon that made a group, from its name.
+fn daemon_of(group: &str) -> Option<u32> {
+    let mut words = group.rsplit('.');
+    let (number, pid) = (words.next()?, words.next()?);
+    (words.count() == 2 && number.parse::<u32>().is_ok()).then(|| pid.parse().ok())?
 }
 
 /// Takes a task's group away. Groups that a job made below it must go first.
@@ -185,6 +209,14 @@ fn step_aside(own: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_groups_name_tells_whose_it_was() {
+        assert_eq!(daemon_of("sr-dev-0abc.1.4711.12"), Some(4_711));
+        for other in ["sr-dev-0abc.1.4711", "sr-dev-0abc.1.x.12", "sr-dev-0abc.1.4711.x", "system.slice", ""] {
+            assert_eq!(daemon_of(other), None, "{other}");
+        }
+    }
 
     #[test]
     fn its_own_group_is_found_in_pure_and_mixed_hierarchies() {

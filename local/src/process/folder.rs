@@ -150,6 +150,9 @@ impl Folder {
 
     /// The machine as its folder shows it. It counts as running until nothing of it lives.
     pub(super) fn read(&self) -> PortResult<Option<Task>> {
+        // The end before the launch: when the folder is taken away the launch goes first, so whoever still finds that
+        // has seen the end, too.
+        let stopped = self.text("ended")?.map(Into::into);
         let Some(text) = self.text("launch.json")? else { return Ok(None) };
         if self.path("kept").exists() {
             return Ok(None);
@@ -165,7 +168,7 @@ impl Folder {
             pool: spec.pool,
             repo: spec.repo,
             created_ms: spec.created_ms,
-            stopped: self.text("ended")?.map(Into::into),
+            stopped,
         }))
     }
 

@@ -21,6 +21,10 @@ const APPLICATION_ID: i64 = 0x5352_756e;
 /// How long SQLite waits for a reader of another process that is just recovering the log.
 const BUSY: Duration = Duration::from_secs(5);
 
+/// How often the lock is tried, and the time between: half a second in all.
+const LOCK_TRIES: u32 = 25;
+const LOCK_AGAIN: Duration = Duration::from_millis(20);
+
 /// The layouts, each by the change from the one before. `user_version` counts those that were made. Only append.
 const MIGRATIONS: [&str; 1] = ["
     CREATE TABLE rows (
@@ -57,7 +61,7 @@ pub(super) fn hold(path: &Path) -> PortResult<Held> {
     let failed = |error: io::Error| words::io(&at, "lock", &error);
     let mut lock =
         OpenOptions::new().create(true).truncate(false).read(true).write(true).mode(0o600).open(&at).map_err(failed)?;
-    match lock.try_lock() {
+    match lock_soon(&lock) {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
             let mut pid = String::new();
@@ -69,6 +73,18 @@ pub(super) fn hold(path: &Path) -> PortResult<Held> {
     }
     write_pid(&mut lock).map_err(failed)?;
     Ok(Held { _lock: lock })
+}
+
+/// This occurs when the last owner was just starting a program when it ended: until that program has begun it holds the
+/// lock too, as a copy of its parent.
+fn lock_soon(lock: &File) -> Result<(), TryLockError> {
+    for _ in 1..LOCK_TRIES {
+        match lock.try_lock() {
+            Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_AGAIN),
+            done @ (Ok(()) | Err(TryLockError::Error(_))) => return done,
+        }
+    }
+    lock.try_lock()
 }
 
 fn write_pid(lock: &mut File) -> io::Result<()> {
