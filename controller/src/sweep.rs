@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
 
 use crate::{
-    ports::{PortError, PortResult, Scan},
+    ports::{ErrorKind, PortError, PortResult, Scan},
     service::Controller,
     settings::{
         BATCH_EVENTS, HOOKS_PER_SWEEP, QUIET_SCOPES_PER_SWEEP, READ_POINTS, REDELIVER_WINDOW_MS,
@@ -301,15 +301,35 @@ impl Controller {
         }
     }
 
+    /// Where our webhooks are: at the organisation, or at each repository that is named (`true`); perhaps also at those
+    /// that were found.
+    fn hook_scopes(&self, policy: &Policy) -> Vec<(Scope, bool)> {
+        let mut scopes = Vec::new();
+        for (name, owner) in &policy.owners {
+            match (&owner.repositories, owner.organization) {
+                (_, true) => scopes.push((Scope::Org(name.as_str().into()), true)),
+                (Some(repos), false) => scopes.extend(repos.iter().map(|repo| (Scope::Repo(repo.clone()), true))),
+                (None, false) => {
+                    scopes.extend(self.known_of(name).into_iter().map(|repo| (Scope::Repo(repo), false)));
+                }
+            }
+        }
+        scopes
+    }
+
     /// Asks for the webhooks again that we did not take.
     async fn redeliver_failed(&self, policy: &Policy, swept: &mut Swept) {
         let since_ms = self.ports.clock.now_ms().saturating_sub(REDELIVER_WINDOW_MS);
-        for scope in self.some(hook_scopes(policy), HOOKS_PER_SWEEP) {
+        for (scope, named) in self.some(self.hook_scopes(policy), HOOKS_PER_SWEEP) {
             if !self.may_read(scope.owner(), READ_POINTS, swept).await {
                 continue;
             }
             let failed = self.ports.github.failed_deliveries(&scope, since_ms).await;
             let failed = self.heed(scope.owner(), failed).await;
+            if !named && failed.as_ref().is_err_and(|error| error.kind == ErrorKind::NotFound) {
+                // Nobody said that each repository which is found has a webhook of ours.
+                continue;
+            }
             let failed = swept.keep(failed, "failed deliveries cannot be listed").unwrap_or_default();
             for delivery in failed.into_iter().take(REDELIVERIES_PER_SWEEP) {
                 if self.may_read(scope.owner(), WRITE_POINTS, swept).await {
@@ -334,19 +354,6 @@ fn owner(probe: &Probe) -> Option<&str> {
         Probe::Boot { scope, .. } | Probe::Ghost { scope, .. } | Probe::Orphan { scope, .. } => Some(scope.owner()),
         Probe::Job { repo, .. } => Some(repo.owner()),
     }
-}
-
-/// Where our webhooks are: at the organisation, or at each repository that is named.
-fn hook_scopes(policy: &Policy) -> Vec<Scope> {
-    let mut scopes = Vec::new();
-    for (name, owner) in &policy.owners {
-        match (&owner.repositories, owner.organization) {
-            (_, true) => scopes.push(Scope::Org(name.as_str().into())),
-            (Some(repos), false) => scopes.extend(repos.iter().cloned().map(Scope::Repo)),
-            (None, false) => {}
-        }
-    }
-    scopes
 }
 
 impl Swept {

@@ -3,6 +3,7 @@
 use fleet::{
     ids::JobId,
     job::{Conclusion, JobState},
+    policy::Policy,
 };
 use sim::{
     hub::{delivery::Action, faults::seen},
@@ -122,6 +123,23 @@ fn a_delivery_that_failed_is_asked_for_again() {
         world.until("the failed delivery was sent again", again).await;
     });
     assert_eq!(told.started, 1);
+}
+
+/// The repositories of a person are found, not named: here by a job that is open.
+#[test]
+fn a_delivery_that_failed_is_asked_for_again_of_a_repository_that_nobody_named() {
+    let found = |policy: &mut Policy| policy.owners.values_mut().for_each(|owner| owner.repositories = None);
+    Story::calm().policy(found).run(|world| async move {
+        let first = world.push("acme/web", LINUX);
+        world.lasts(first, 30 * MINUTE);
+        world.until_running(first).await;
+        world.kill_controllers().await;
+        let job = world.push("acme/web", LINUX);
+        let again = |world: &Scene| world.github(|hub, _| hub.kept_deliveries().any(|it| it.delivery.attempt > 1));
+        world.until("the failed delivery was sent again", again).await;
+        world.until_done(job).await;
+        world.until_done(first).await;
+    });
 }
 
 /// GitHub delivers again what it announced of a job.
