@@ -8,7 +8,7 @@ use crate::{
     daemon_args::DaemonArgs,
     failure::Failure,
     picture::{JobLine, Picture},
-    table::{columns, shortened, since},
+    table::{shortened, since},
     terminal,
 };
 
@@ -33,16 +33,10 @@ pub(crate) fn command(args: &JobsArgs) -> Result<ExitCode, Failure> {
         terminal::say(&json!({ "now_ms": picture.now_ms, "jobs": jobs }).to_string());
         return Ok(ExitCode::SUCCESS);
     }
-    if let Some(caveat) = picture.caveat() {
-        terminal::complain(&caveat);
-    }
-    if jobs.is_empty() {
-        let more = if args.all { "" } else { "; `--all` shows those that ended in the last two hours" };
-        terminal::say(&format!("no job is open{more}"));
-        return Ok(ExitCode::SUCCESS);
-    }
     let rows: Vec<_> = jobs.iter().map(|job| row(job, picture.now_ms)).collect();
-    terminal::say(columns(["JOB", "REPOSITORY", "NAME", "STATE", "SINCE", "CLASS", "RUNNER OR WHY"], &rows).trim_end());
+    let more = if args.all { "" } else { "; `--all` shows those that ended in the last two hours" };
+    let none = format!("no job is open{more}");
+    picture.show(["JOB", "REPOSITORY", "NAME", "STATE", "SINCE", "CLASS", "RUNNER OR WHY"], &rows, &none);
     Ok(ExitCode::SUCCESS)
 }
 

@@ -21,6 +21,8 @@ use crate::{
     daemon_args::DaemonArgs,
     failure::Failure,
     serve::now_ms,
+    table::columns,
+    terminal,
 };
 
 /// The whole picture.
@@ -64,6 +66,15 @@ impl Picture {
     pub(crate) fn caveat(&self) -> Option<String> {
         let absent = self.live.as_ref().err()?;
         Some(format!("{}; this is what its file holds. {}", absent.what, capital(&absent.next)))
+    }
+
+    /// Prints a table, or that there is nothing to show; and before it on stderr what makes it doubtful.
+    pub(crate) fn show<const N: usize>(&self, heads: [&str; N], rows: &[[String; N]], none: &str) {
+        if let Some(caveat) = self.caveat() {
+            terminal::complain(&caveat);
+        }
+        let table = columns(heads, rows);
+        terminal::say(if rows.is_empty() { none } else { table.trim_end() });
     }
 
     /// Totals, drains, and the pools that a decision on these jobs would see.

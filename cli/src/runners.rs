@@ -10,7 +10,7 @@ use crate::{
     failure::Failure,
     picture::{Picture, RunnerLine},
     subject,
-    table::{columns, since},
+    table::since,
     terminal,
 };
 
@@ -70,17 +70,10 @@ fn list(args: &ListArgs) -> Result<ExitCode, Failure> {
         terminal::say(&json!({ "now_ms": picture.now_ms, "runners": runners }).to_string());
         return Ok(ExitCode::SUCCESS);
     }
-    if let Some(caveat) = picture.caveat() {
-        terminal::complain(&caveat);
-    }
-    if runners.is_empty() {
-        let more = if args.all { "" } else { "; `--all` shows those that went in the last two hours" };
-        terminal::say(&format!("no runner lives{more}"));
-        return Ok(ExitCode::SUCCESS);
-    }
     let rows: Vec<_> = runners.iter().map(|runner| row(runner, picture.now_ms)).collect();
-    let heads = ["RUNNER", "CLASS", "STATE", "FOR", "AGE", "JOB", "REPOSITORY", "WHY"];
-    terminal::say(columns(heads, &rows).trim_end());
+    let more = if args.all { "" } else { "; `--all` shows those that went in the last two hours" };
+    let none = format!("no runner lives{more}");
+    picture.show(["RUNNER", "CLASS", "STATE", "FOR", "AGE", "JOB", "REPOSITORY", "WHY"], &rows, &none);
     Ok(ExitCode::SUCCESS)
 }
 

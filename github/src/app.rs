@@ -60,16 +60,16 @@ impl AppTokens {
         Ok(Self { app, wire, slots: Slots::default() })
     }
 
-    fn word(&self) -> PortResult<Secret> {
+    fn jwt(&self) -> PortResult<Secret> {
         self.app
             .key
-            .word(&self.app.id, self.wire.now_ms())
+            .jwt(&self.app.id, self.wire.now_ms())
             .map_err(|error| PortError::new(ErrorKind::Invalid, format!("the App's private key cannot sign: {error}")))
     }
 
     async fn ask(&self, ask: &Ask<'_>) -> PortResult<Answer> {
-        let word = self.word()?;
-        self.wire.send(ask, Some(&word)).await
+        let jwt = self.jwt()?;
+        self.wire.send(ask, Some(&jwt)).await
     }
 
     /// A token of this owner's other than `refused`.
@@ -160,7 +160,7 @@ impl TokenSource for AppTokens {
     }
 
     async fn app(&self) -> PortResult<Option<Secret>> {
-        self.word().map(Some)
+        self.jwt().map(Some)
     }
 
     async fn installation(&self, owner: &str) -> PortResult<Option<Arc<Installation>>> {

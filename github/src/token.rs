@@ -20,7 +20,7 @@ pub trait TokenSource: Send + Sync {
     /// now; the request is then made once more. `None`: there is no other.
     async fn renew(&self, owner: &str, refused: &Secret) -> PortResult<Option<Secret>>;
 
-    /// A GitHub App's own word (a JWT), for what Apps ask in their own name. `None`: these tokens are no App's.
+    /// A GitHub App's own token (a JWT), for what Apps ask in their own name. `None`: these tokens are no App's.
     async fn app(&self) -> PortResult<Option<Secret>> {
         Ok(None)
     }

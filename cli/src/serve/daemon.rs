@@ -80,7 +80,7 @@ pub(crate) async fn run(plan: Plan) -> Result<(), Failure> {
     tasks.others.spawn(control.serve(Control { controller, vitals, writable }));
     let (end_server, server_ends) = oneshot::channel::<()>();
     let mut server = tokio::spawn(front::server::serve(listener, front::router(front.clone()), server_ends));
-    info!(stage = plan.policy.stage, %address, max = plan.policy.max, "serving");
+    info!(stage = plan.policy.stage, %address, max = plan.policy.max, data = %plan.data_dir.display(), "serving");
     let mut said = format!("listening on http://{address}");
     let mut end_agents = None;
     if let Some(Bridge { url, listener }) = bridge {

@@ -1,4 +1,4 @@
-//! An App's private key and the words (JWT) that it signs: RS256, made a minute ago, good for nine minutes more.
+//! An App's private key and the tokens (JWT) that it signs: RS256, made a minute ago, good for nine minutes more.
 //!
 //! The key is read from PEM in either form: PKCS#1, as GitHub gives it, or PKCS#8. Signing is rustls' own (ring).
 
@@ -14,10 +14,10 @@ use rustls::{
 };
 use serde_json::json;
 
-/// How long ago a word says that it was made, seconds: clocks differ (FACTS §2).
+/// How long ago a token says that it was made, seconds: clocks differ (FACTS §2).
 const MADE_AGO_S: u64 = 60;
 
-/// How long a word is good from now, seconds. GitHub takes ten minutes at most, by its clock.
+/// How long a token is good from now, seconds. GitHub takes ten minutes at most, by its clock.
 const GOOD_FOR_S: u64 = 9 * 60;
 
 /// Why a text is no private key of an App.
@@ -60,8 +60,8 @@ impl AppKey {
         Ok(Self(signer.into()))
     }
 
-    /// The App's word that it is the one that asks.
-    pub(super) fn word(&self, app_id: &str, now_ms: u64) -> Result<Secret, rustls::Error> {
+    /// The App's own token (a JWT): it is the one that asks.
+    pub(super) fn jwt(&self, app_id: &str, now_ms: u64) -> Result<Secret, rustls::Error> {
         let now_s = now_ms / 1_000;
         let header = json!({ "alg": "RS256", "typ": "JWT" });
         let claims = json!({

@@ -82,7 +82,7 @@ impl Transport {
         }
     }
 
-    /// An App's own word is made anew for each request, so that there is no other.
+    /// An App's own token (a JWT) is made anew for each request, so that there is no other.
     async fn renewed(&self, ask: &Ask<'_>, refused: &Secret) -> PortResult<Option<Secret>> {
         match ask.call.credential {
             Credential::Token | Credential::Public => self.tokens.renew(ask.owner, refused).await,

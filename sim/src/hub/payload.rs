@@ -2,6 +2,7 @@
 //!
 //! Only the HTTP face asks for it; the swarm never does.
 
+use fleet::utc::utc;
 use serde_json::{Value, json};
 
 use super::delivery::{Delivery, JobSnapshot, Shown, conclusion_word};
@@ -207,20 +208,7 @@ pub fn node_id(kind: &str, id: u64) -> String {
     format!("{kind}_{id:x}")
 }
 
-/// Days before the month of a year that begins in March.
-const DAYS_BEFORE_MONTH: [u64; 12] = [0, 31, 61, 92, 122, 153, 184, 214, 245, 275, 306, 337];
-
 /// Milliseconds since 1970 as GitHub writes times: `2026-11-23T18:41:00Z`.
 pub fn rfc3339(at_ms: u64) -> String {
-    let (days, second) = (at_ms / 86_400_000, at_ms / 1_000 % 86_400);
-    // Days since 0000-03-01, so that the leap day is a year's last (the usual civil-from-days computation).
-    let shifted = days + 719_468;
-    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let index = DAYS_BEFORE_MONTH.iter().rposition(|before| *before <= day_of_year).unwrap_or(0);
-    let day = day_of_year - DAYS_BEFORE_MONTH.get(index).copied().unwrap_or(0) + 1;
-    let (month, carry) = if index < 10 { (index + 3, 0) } else { (index - 9, 1) };
-    let year = era * 400 + year_of_era + carry;
-    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", second / 3_600, second / 60 % 60, second % 60)
+    utc(at_ms)
 }
