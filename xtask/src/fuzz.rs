@@ -57,7 +57,8 @@ pub(crate) fn run(arguments: &[String]) -> ExitCode {
     if arguments.inputs >= COVERAGE_FROM {
         never.iter().for_each(|end| println!("NEVER {end}"));
     }
-    let fine = broken == 0 && within_memory() && (arguments.inputs < COVERAGE_FROM || never.is_empty());
+    let within_memory = within_memory();
+    let fine = broken == 0 && within_memory && (arguments.inputs < COVERAGE_FROM || never.is_empty());
     if fine { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
