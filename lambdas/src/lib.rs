@@ -5,4 +5,7 @@
 
 pub mod hello;
 pub mod http;
+pub mod message;
+pub mod scaler;
+pub mod wake;
 pub mod webhook;

@@ -4,4 +4,5 @@
 
 mod bench;
 mod hello;
+mod scaler;
 mod webhook;

@@ -1,0 +1,126 @@
+//! `ScalerHandler`: works off the queue. What a batch tells is decided together, then what has fallen due is done, then
+//! somebody is called for what falls due later.
+//!
+//! Only messages that could not be handled are given back: the queue brings them again and puts them aside after some
+//! tries, each alone.
+
+use std::sync::Arc;
+
+use aws::ecs::event::{TaskWord, in_order};
+use controller::{ports::Clock, service::Controller};
+use fleet::event::Event;
+use tokio::time::Instant;
+use tracing::{debug, warn};
+
+use crate::{
+    message::{self, Message},
+    wake::Wakes,
+};
+
+/// A message as the queue hands it over.
+#[derive(Debug, Clone)]
+pub struct Letter {
+    /// What it is given back by.
+    pub id: String,
+    /// Its text.
+    pub body: String,
+}
+
+/// The function.
+pub struct ScalerFunction {
+    /// The stage.
+    pub stage: String,
+    /// What decides and does.
+    pub controller: Arc<Controller>,
+    /// What calls again.
+    pub wakes: Wakes,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// A message that is understood.
+struct Read {
+    id: String,
+    word: Word,
+}
+
+enum Word {
+    Event(Event),
+    Task(TaskWord),
+}
+
+impl ScalerFunction {
+    /// Handles a batch; the ids of what could not be handled. Nothing new is begun from `last_start` on.
+    pub async fn answer(&self, batch: Vec<Letter>, last_start: Instant) -> Vec<String> {
+        let (letters, mut failed) = self.read(batch);
+        failed.extend(self.handle(&letters).await);
+        self.work(last_start).await;
+        failed
+    }
+
+    /// Does what has fallen due, and calls somebody for the rest.
+    pub async fn work(&self, last_start: Instant) {
+        let due = self.controller.clone().run_due(last_start).await;
+        let due_ms = match due {
+            Ok(None) => return,
+            Ok(Some(due_ms)) => due_ms,
+            Err(error) => {
+                warn!(%error, "when to come again is not known; the sweep comes");
+                return;
+            }
+        };
+        let moment = self.clock.moment();
+        if let Err(error) = self.wakes.at(moment.now_ms, due_ms, moment.nonce).await {
+            warn!(%error, "nobody is called for what falls due; the sweep comes");
+        }
+    }
+
+    fn read(&self, batch: Vec<Letter>) -> (Vec<Read>, Vec<String>) {
+        let (mut letters, mut failed) = (Vec::new(), Vec::new());
+        for Letter { id, body } in batch {
+            match message::read(&self.stage, &body) {
+                Ok(Message::Event(event)) => letters.push(Read { id, word: Word::Event(event) }),
+                Ok(Message::Task(word)) => letters.push(Read { id, word: Word::Task(word) }),
+                Ok(Message::Nothing) => {}
+                Err(why) => {
+                    warn!(message.id = %id, %why, "a message is not understood");
+                    failed.push(id);
+                }
+            }
+        }
+        (letters, failed)
+    }
+
+    /// All together; where that fails one by one, so that one that cannot be handled keeps no other from it.
+    async fn handle(&self, letters: &[Read]) -> Vec<String> {
+        let events = told_by(letters);
+        if events.is_empty() {
+            return Vec::new();
+        }
+        match self.controller.handle(&events).await {
+            Ok(_) => return Vec::new(),
+            Err(error) => debug!(%error, "tried one by one"),
+        }
+        let mut failed = Vec::new();
+        for letter in letters {
+            if let Err(error) = self.controller.handle(&told_by(std::slice::from_ref(letter))).await {
+                warn!(message.id = %letter.id, %error, "a message is not handled; the queue brings it again");
+                failed.push(letter.id.clone());
+            }
+        }
+        failed
+    }
+}
+
+/// What the messages tell: of each task in the order in which it happened.
+fn told_by(letters: &[Read]) -> Vec<Event> {
+    let (mut events, mut tasks) = (Vec::new(), Vec::new());
+    for letter in letters {
+        match &letter.word {
+            Word::Event(event) => events.push(event.clone()),
+            Word::Task(word) => tasks.push(word.clone()),
+        }
+    }
+    events.extend(in_order(tasks));
+    events
+}

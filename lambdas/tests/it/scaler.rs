@@ -1,0 +1,209 @@
+//! `ScalerHandler` between a simulated GitHub and a simulated ECS.
+
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use aws::{
+    AccessKey, Cloud, CloudSettings,
+    ecs::{EcsEngine, EcsSettings, placement::EcsClass},
+};
+use controller::{
+    contract::facts,
+    mem::MemStore,
+    ports::{Clock, Notifier, PortResult, Ports, Secret, Store},
+    service::Controller,
+    settings::Settings,
+    token::ClaimKeys,
+};
+use fleet::{
+    class::Class,
+    decide::Moment,
+    effect::Notice,
+    event::Event,
+    job::JobFacts,
+    policy::{Owner, Policy},
+};
+use github::{Client, StaticToken};
+use lambdas::{
+    message,
+    scaler::{Letter, ScalerFunction},
+    wake::{Later, Wakes},
+};
+use sim::{
+    aws::ecs::{
+        Ecs,
+        model::{Definition, Times},
+        server::{Server, serve},
+    },
+    http::{self, Options, world::now_ms},
+    hub::Hub,
+};
+use tokio::time::Instant;
+
+const STAGE: &str = "dev";
+const CLUSTER: &str = "self-runners-dev";
+
+struct Wall(AtomicU64);
+
+impl Clock for Wall {
+    fn moment(&self) -> Moment {
+        Moment { now_ms: now_ms(), nonce: self.0.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed) }
+    }
+}
+
+struct Deaf;
+
+#[async_trait]
+impl Notifier for Deaf {
+    async fn notify(&self, _notice: &Notice) -> PortResult<()> {
+        Ok(())
+    }
+}
+
+#[derive(Default)]
+struct Calls(Mutex<Vec<u32>>);
+
+#[async_trait]
+impl Later for Calls {
+    async fn wake(&self, delay_s: u32) -> PortResult<()> {
+        self.0.lock().unwrap().push(delay_s);
+        Ok(())
+    }
+}
+
+struct Desk {
+    function: ScalerFunction,
+    store: Arc<MemStore>,
+    calls: Arc<Calls>,
+    ecs: Server,
+    _github: http::Server,
+}
+
+impl Desk {
+    async fn open(change: impl FnOnce(&mut Ecs)) -> Self {
+        let mut region = Ecs::new(7);
+        region.times = Times::quick();
+        region.add_cluster(CLUSTER, &["FARGATE", "FARGATE_SPOT"]);
+        region.add_definition(Definition::new("runner"));
+        change(&mut region);
+        let ecs = serve(region).await.unwrap();
+        let github = http::serve(Hub::new(7), Options::new("token", "secret")).await.unwrap();
+        let (store, wall) = (Arc::new(MemStore::new()), Arc::new(Wall(AtomicU64::new(1))));
+        let base = github::Settings { base_url: github.url().to_owned(), ..github::Settings::default() };
+        let ports = Ports {
+            github: Arc::new(Client::new(base, Arc::new(StaticToken::new("token")), wall.clone()).unwrap()),
+            compute: Arc::new(EcsEngine::new(&cloud(ecs.url()).await, engine())),
+            store: store.clone(),
+            notifier: Arc::new(Deaf),
+            clock: wall.clone(),
+        };
+        let keys = ClaimKeys::new(STAGE, vec![Secret::new("a-claim-key-of-this-test")]);
+        let controller = Arc::new(Controller::new(ports, policy(), Settings::default(), keys, "scaler-1"));
+        controller.handle(&[Event::Inventory]).await.unwrap();
+        let calls = Arc::new(Calls::default());
+        let wakes = Wakes { store: store.clone(), later: calls.clone() };
+        let function = ScalerFunction { stage: STAGE.into(), controller, wakes, clock: wall };
+        Self { function, store, calls, ecs, _github: github }
+    }
+
+    async fn answer(&self, bodies: &[String]) -> Vec<String> {
+        let letter = |(at, body): (usize, &String)| Letter { id: at.to_string(), body: body.clone() };
+        let batch = bodies.iter().enumerate().map(letter).collect();
+        self.function.answer(batch, Instant::now() + Duration::from_secs(20)).await
+    }
+
+    fn live(&self) -> usize {
+        self.ecs.handle().look(Ecs::live)
+    }
+}
+
+async fn cloud(url: &str) -> Cloud {
+    let key = AccessKey { id: "AKIATEST".into(), secret: Secret::new("a-secret-of-this-test") };
+    let (region, endpoint_url) = (Some("eu-west-1".into()), Some(url.to_owned()));
+    Cloud::open(&CloudSettings { region, endpoint_url, key: Some(key), profile: None }).await
+}
+
+fn engine() -> EcsSettings {
+    EcsSettings {
+        subnets: vec!["subnet-a".into()],
+        classes: [(facts::class().name, EcsClass::new("runner:1", "runner"))].into(),
+        ..EcsSettings::new(STAGE, CLUSTER)
+    }
+}
+
+fn policy() -> Policy {
+    let owner = Owner { organization: true, repositories: None };
+    Policy {
+        stage: STAGE.into(),
+        classes: vec![Class { max: 10, ..facts::class() }],
+        owners: [("acme".into(), owner)].into(),
+        ..Policy::default()
+    }
+}
+
+fn queued(id: u64) -> String {
+    let Event::Job { facts, input } = facts::queued(id).remove(0) else { panic!("another event") };
+    // One that is hours old is read at GitHub before anything is started for it.
+    let facts = JobFacts { created_ms: now_ms(), ..facts };
+    message::of_event(&Event::Job { facts, input }).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_batch_is_decided_together_and_its_runners_start_in_the_same_call() {
+    let desk = Desk::open(|_| {}).await;
+    let jobs: Vec<String> = (1..=8).map(queued).collect();
+    assert_eq!(desk.answer(&jobs).await, Vec::<String>::new());
+    assert_eq!((desk.live(), desk.store.scan().await.unwrap().open_jobs.len()), (6, 8), "six of six, and two wait");
+    assert_eq!(desk.answer(&jobs).await, Vec::<String>::new(), "the queue brings all of it again");
+    assert_eq!(desk.live(), 6);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_that_is_not_understood_is_given_back_alone() {
+    let desk = Desk::open(|_| {}).await;
+    let batch = [queued(1), "poison".into(), queued(2), r#"{"v":99,"body":"later"}"#.into(), message::of_wake()];
+    assert_eq!(desk.answer(&batch).await, ["1", "3"]);
+    assert_eq!(desk.live(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_ecs_tells_frees_the_place_for_who_waits() {
+    let desk = Desk::open(|_| {}).await;
+    let mut events = desk.ecs.handle().events();
+    desk.answer(&(1..=7).map(queued).collect::<Vec<_>>()).await;
+    let first = desk.ecs.handle().look(|ecs| ecs.tasks().next().unwrap().arn.to_string());
+    let mut told = Vec::new();
+    let mut stopped = false;
+    while !stopped {
+        let event = events.recv().await.unwrap();
+        let running = event["detail"]["lastStatus"] == "RUNNING" && event["detail"]["taskArn"] == first.as_str();
+        stopped = event["detail"]["lastStatus"] == "STOPPED";
+        // In the wrong order and twice, as EventBridge may.
+        told.insert(0, event.to_string());
+        told.push(event.to_string());
+        if running {
+            desk.ecs.handle().with(|ecs, now_ms| ecs.exit(now_ms, &first, 1, None));
+        }
+    }
+    assert_eq!(desk.answer(&told).await, Vec::<String>::new());
+    let rows = desk.store.scan().await.unwrap().runners;
+    assert_eq!(rows.iter().filter(|row| !row.state.is_live()).count(), 1);
+    assert_eq!(desk.live(), 6, "the seventh job's runner has started");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn somebody_is_called_once_for_what_falls_due_later() {
+    let desk = Desk::open(|ecs| ecs.faults.no_capacity = 1.0).await;
+    desk.answer(&[queued(1)]).await;
+    assert_eq!(desk.live(), 0);
+    let calls = desk.calls.0.lock().unwrap().clone();
+    assert!(calls.len() == 1 && (1..=900).contains(&calls[0]), "{calls:?}");
+    desk.answer(&[message::of_wake()]).await;
+    assert_eq!(desk.calls.0.lock().unwrap().len(), 1, "that it waits is known already");
+}
