@@ -16,17 +16,34 @@ use crate::{
     settings::{GITHUB_WAIT_MS, UNKNOWN_WAIT_MS, WRITE_POINTS},
 };
 
-/// Why an agent is refused; the front turns it into a status.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Why an agent is refused, in words for it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// The token is not that runner's: 401.
+    /// The token is not that runner's.
+    #[error("this claim token is not this runner's")]
     Token,
-    /// The runner is registered already: 409.
+    /// The runner is registered already.
+    #[error("this runner has registered already")]
     Registered,
-    /// This protocol is not served: 426.
+    /// This protocol is not served.
+    #[error("this protocol is not served here")]
     Protocol,
-    /// The store does not answer: 503.
+    /// The store does not answer.
+    #[error("{0}")]
     Unavailable(String),
+}
+
+impl Refusal {
+    /// The HTTP status that says so ([`fleet::wire`]).
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        match self {
+            Self::Token => 401,
+            Self::Registered => 409,
+            Self::Protocol => 426,
+            Self::Unavailable(_) => 503,
+        }
+    }
 }
 
 impl From<PortError> for Refusal {

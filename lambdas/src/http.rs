@@ -37,6 +37,13 @@ impl Request {
         })
     }
 
+    /// The bearer token. What comes twice was joined with a comma, which no token has.
+    #[must_use]
+    pub fn bearer(&self) -> Option<&str> {
+        let (_, value) = self.headers.iter().find(|(name, _)| name == "authorization")?;
+        std::str::from_utf8(value).ok()?.strip_prefix("Bearer ").filter(|token| !token.contains(','))
+    }
+
     /// The headers that a delivery is judged by.
     #[must_use]
     pub fn head(&self) -> Head<'_> {

@@ -3,9 +3,11 @@
 //!
 //! Nothing is decided here: the rules are `fleet`'s, the way in is `github`'s, the rest is `controller`'s.
 
+pub mod agent;
 pub mod hello;
 pub mod http;
 pub mod message;
 pub mod scaler;
+pub mod sweep;
 pub mod wake;
 pub mod webhook;

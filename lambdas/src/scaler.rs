@@ -26,16 +26,49 @@ pub struct Letter {
     pub body: String,
 }
 
-/// The function.
-pub struct ScalerFunction {
-    /// The stage.
-    pub stage: String,
+/// What each function with a controller does at its end: nothing runs on when it has answered.
+#[derive(Clone)]
+pub struct Caller {
     /// What decides and does.
     pub controller: Arc<Controller>,
     /// What calls again.
     pub wakes: Wakes,
     /// Time.
     pub clock: Arc<dyn Clock>,
+}
+
+impl Caller {
+    /// Does what has fallen due, and calls somebody for the rest.
+    pub async fn work(&self, last_start: Instant) {
+        match self.controller.clone().run_due(last_start).await {
+            Ok(due_ms) => self.call(due_ms).await,
+            Err(error) => warn!(%error, "when to come again is not known; the sweep comes"),
+        }
+    }
+
+    /// Calls somebody for what waits, due or not: whoever answers an agent does nothing that takes time.
+    pub async fn call_if_due(&self) {
+        match self.wakes.store.next_due_ms().await {
+            Ok(due_ms) => self.call(due_ms).await,
+            Err(error) => warn!(%error, "whether something waits is not known; the sweep comes"),
+        }
+    }
+
+    async fn call(&self, due_ms: Option<u64>) {
+        let Some(due_ms) = due_ms else { return };
+        let moment = self.clock.moment();
+        if let Err(error) = self.wakes.at(moment.now_ms, due_ms, moment.nonce).await {
+            warn!(%error, "nobody is called for what falls due; the sweep comes");
+        }
+    }
+}
+
+/// The function.
+pub struct ScalerFunction {
+    /// The stage.
+    pub stage: String,
+    /// What decides and does.
+    pub caller: Caller,
 }
 
 /// A message that is understood.
@@ -54,25 +87,8 @@ impl ScalerFunction {
     pub async fn answer(&self, batch: Vec<Letter>, last_start: Instant) -> Vec<String> {
         let (letters, mut failed) = self.read(batch);
         failed.extend(self.handle(&letters).await);
-        self.work(last_start).await;
+        self.caller.work(last_start).await;
         failed
-    }
-
-    /// Does what has fallen due, and calls somebody for the rest.
-    pub async fn work(&self, last_start: Instant) {
-        let due = self.controller.clone().run_due(last_start).await;
-        let due_ms = match due {
-            Ok(None) => return,
-            Ok(Some(due_ms)) => due_ms,
-            Err(error) => {
-                warn!(%error, "when to come again is not known; the sweep comes");
-                return;
-            }
-        };
-        let moment = self.clock.moment();
-        if let Err(error) = self.wakes.at(moment.now_ms, due_ms, moment.nonce).await {
-            warn!(%error, "nobody is called for what falls due; the sweep comes");
-        }
     }
 
     fn read(&self, batch: Vec<Letter>) -> (Vec<Read>, Vec<String>) {
@@ -97,13 +113,13 @@ impl ScalerFunction {
         if events.is_empty() {
             return Vec::new();
         }
-        match self.controller.handle(&events).await {
+        match self.caller.controller.handle(&events).await {
             Ok(_) => return Vec::new(),
             Err(error) => debug!(%error, "tried one by one"),
         }
         let mut failed = Vec::new();
         for letter in letters {
-            if let Err(error) = self.controller.handle(&told_by(std::slice::from_ref(letter))).await {
+            if let Err(error) = self.caller.controller.handle(&told_by(std::slice::from_ref(letter))).await {
                 warn!(message.id = %letter.id, %error, "a message is not handled; the queue brings it again");
                 failed.push(letter.id.clone());
             }

@@ -17,6 +17,7 @@ pub trait Later: Send + Sync {
 }
 
 /// Sends one wake-up a slot.
+#[derive(Clone)]
 pub struct Wakes {
     /// Where slots are leased.
     pub store: Arc<dyn Store>,

@@ -26,13 +26,16 @@ use fleet::{
     decide::Moment,
     effect::Notice,
     event::Event,
+    ids::Repo,
     job::JobFacts,
     policy::{Owner, Policy},
 };
 use github::{Client, StaticToken};
 use lambdas::{
+    agent::AgentFunction,
     message,
-    scaler::{Letter, ScalerFunction},
+    scaler::{Caller, Letter, ScalerFunction},
+    sweep::SweepFunction,
     wake::{Later, Wakes},
 };
 use sim::{
@@ -42,11 +45,14 @@ use sim::{
         server::{Server, serve},
     },
     http::{self, Options, world::now_ms},
-    hub::Hub,
+    hub::{Hub, model::NewJob},
 };
 use tokio::time::Instant;
 
+use crate::bench::request;
+
 const STAGE: &str = "dev";
+const CLAIM_KEY: &str = "a-claim-key-of-this-test";
 const CLUSTER: &str = "self-runners-dev";
 
 struct Wall(AtomicU64);
@@ -82,7 +88,7 @@ struct Desk {
     store: Arc<MemStore>,
     calls: Arc<Calls>,
     ecs: Server,
-    _github: http::Server,
+    github: http::Server,
 }
 
 impl Desk {
@@ -93,7 +99,9 @@ impl Desk {
         region.add_definition(Definition::new("runner"));
         change(&mut region);
         let ecs = serve(region).await.unwrap();
-        let github = http::serve(Hub::new(7), Options::new("token", "secret")).await.unwrap();
+        let mut hub = Hub::new(7);
+        hub.add_repo(&Repo::parse("acme/web").unwrap(), false);
+        let github = http::serve(hub, Options::new("token", "secret")).await.unwrap();
         let (store, wall) = (Arc::new(MemStore::new()), Arc::new(Wall(AtomicU64::new(1))));
         let base = github::Settings { base_url: github.url().to_owned(), ..github::Settings::default() };
         let ports = Ports {
@@ -103,13 +111,14 @@ impl Desk {
             notifier: Arc::new(Deaf),
             clock: wall.clone(),
         };
-        let keys = ClaimKeys::new(STAGE, vec![Secret::new("a-claim-key-of-this-test")]);
+        let keys = ClaimKeys::new(STAGE, vec![Secret::new(CLAIM_KEY)]);
         let controller = Arc::new(Controller::new(ports, policy(), Settings::default(), keys, "scaler-1"));
         controller.handle(&[Event::Inventory]).await.unwrap();
         let calls = Arc::new(Calls::default());
         let wakes = Wakes { store: store.clone(), later: calls.clone() };
-        let function = ScalerFunction { stage: STAGE.into(), controller, wakes, clock: wall };
-        Self { function, store, calls, ecs, _github: github }
+        let caller = Caller { controller, wakes, clock: wall };
+        let function = ScalerFunction { stage: STAGE.into(), caller };
+        Self { function, store, calls, ecs, github }
     }
 
     async fn answer(&self, bodies: &[String]) -> Vec<String> {
@@ -206,4 +215,52 @@ async fn somebody_is_called_once_for_what_falls_due_later() {
     assert!(calls.len() == 1 && (1..=900).contains(&calls[0]), "{calls:?}");
     desk.answer(&[message::of_wake()]).await;
     assert_eq!(desk.calls.0.lock().unwrap().len(), 1, "that it waits is known already");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_agent_is_answered_by_the_protocols_table() {
+    let desk = Desk::open(|_| {}).await;
+    desk.answer(&[queued(1)]).await;
+    let runner = desk.store.scan().await.unwrap().runners[0].name.clone();
+    let token = ClaimKeys::new(STAGE, vec![Secret::new(CLAIM_KEY)]).make(&runner, 1).unwrap();
+    let function = AgentFunction { caller: desk.function.caller.clone() };
+    let call = async |path: &str, token: &str, body: &str| {
+        let headers = [("authorization", token)];
+        function.answer(&request("POST", path, &headers[..usize::from(!token.is_empty())], body, false)).await
+    };
+    let right = format!("Bearer {}", token.expose());
+    let claim = format!(r#"{{"protocol":1,"runner":"{runner}","attempt":1}}"#);
+    for (path, token, body, status) in [
+        ("/agent/v1/claim", "", claim.as_str(), 401),
+        ("/agent/v1/claim", "Bearer guess", &claim, 401),
+        ("/agent/v1/claim", &format!("{right},{right}"), &claim, 401),
+        ("/agent/v1/claim", &right, "{", 400),
+        ("/agent/v1/claim", &right, &claim.replace("\"protocol\":1", "\"protocol\":9"), 426),
+        ("/agent/v1/claim", &right, &" ".repeat(70_000), 413),
+        ("/agent/v1/nothing", &right, &claim, 404),
+    ] {
+        let answer = call(path, token, body).await;
+        assert_eq!(answer.status, status, "{path} {body:.80}: {}", answer.body);
+        assert!(!answer.body.to_string().contains(desk_token(&right)), "{}", answer.body);
+    }
+    let answer = call("/agent/v1/claim", &right, &claim).await;
+    assert_eq!((answer.status, &answer.body["answer"]), (200, &"run".into()), "{}", answer.body);
+    let booted = format!(r#"{{"protocol":1,"runner":"{runner}","attempt":1,"report":{{"report":"booted"}}}}"#);
+    assert_eq!(call("/agent/v1/report", &right, &booted).await.status, 200);
+}
+
+fn desk_token(header: &str) -> &str {
+    header.trim_start_matches("Bearer ")
+}
+
+/// The queue has lost a job's announcement: the sweep finds the job, and starts its runner in the same call.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sweep_finds_what_no_message_told() {
+    let desk = Desk::open(|_| {}).await;
+    let repo = Repo::parse("acme/web").unwrap();
+    let job = NewJob::new(&repo, "build", &["self-hosted", "linux"]);
+    desk.github.handle().with(|hub, now_ms| hub.submit(now_ms, job));
+    let function = SweepFunction { caller: desk.function.caller.clone() };
+    function.answer(Instant::now() + Duration::from_secs(20)).await;
+    assert_eq!(desk.live(), 1);
 }

@@ -68,9 +68,10 @@ fn bearer(headers: &HeaderMap) -> Option<String> {
 fn respond<T: Serialize>(result: Result<T, Refusal>) -> Response {
     match result {
         Ok(body) => (StatusCode::OK, Json(body)).into_response(),
-        Err(Refusal::Token) => refuse(StatusCode::UNAUTHORIZED, "this claim token is not this runner's"),
-        Err(Refusal::Registered) => refuse(StatusCode::CONFLICT, "this runner has registered already"),
-        Err(Refusal::Protocol) => refuse(StatusCode::UPGRADE_REQUIRED, "this protocol is not served here"),
         Err(Refusal::Unavailable(why)) => unavailable(&why),
+        Err(refusal) => {
+            let status = StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            refuse(status, &refusal.to_string())
+        }
     }
 }

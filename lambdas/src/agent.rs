@@ -1,0 +1,77 @@
+//! `AgentHandler`: claims and reports of agents, from the API to the controller and back. Neither token nor credentials are
+//! logged here.
+//!
+//! A report may want something done, and nothing is kept running here: `ScalerHandler` is called for it.
+
+use controller::agent_api::Refusal;
+use fleet::wire::{ClaimRequest, ReportRequest};
+use github::webhook::intake::Answer;
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::json;
+
+use crate::{
+    http::{Request, not_found, unavailable, wrong_method},
+    scaler::Caller,
+};
+
+/// The function.
+pub struct AgentFunction {
+    /// What decides, and who is called afterwards.
+    pub caller: Caller,
+}
+
+impl AgentFunction {
+    /// Answers a request.
+    pub async fn answer(&self, request: &Request) -> Answer {
+        let is_claim = match request.path.as_str() {
+            "/agent/v1/claim" => true,
+            "/agent/v1/report" => false,
+            _ => return not_found(),
+        };
+        if request.method != "POST" {
+            return wrong_method("POST");
+        }
+        let answer = if is_claim { self.claim(request).await } else { self.report(request).await };
+        self.caller.call_if_due().await;
+        answer.unwrap_or_else(|refused| refused)
+    }
+
+    async fn claim(&self, request: &Request) -> Result<Answer, Answer> {
+        let (token, claim) = read::<ClaimRequest>(request)?;
+        respond(self.caller.controller.claim(token, &claim).await)
+    }
+
+    async fn report(&self, request: &Request) -> Result<Answer, Answer> {
+        let (token, report) = read::<ReportRequest>(request)?;
+        respond(self.caller.controller.report(token, &report).await)
+    }
+}
+
+/// The bearer token and the body. What is wrong with the body is not quoted: it comes from a machine that runs jobs.
+fn read<T: DeserializeOwned>(request: &Request) -> Result<(&str, T), Answer> {
+    let token = request.bearer().ok_or_else(|| error(401, "no bearer token"))?;
+    if request.body.len() > BYTES_MAX {
+        return Err(error(413, "an agent's request is smaller"));
+    }
+    let body = serde_json::from_slice(&request.body).map_err(|bad| {
+        error(400, &format!("not of this protocol's shape (line {}, column {})", bad.line(), bad.column()))
+    })?;
+    Ok((token, body))
+}
+
+fn respond<T: Serialize>(result: Result<T, Refusal>) -> Result<Answer, Answer> {
+    match result {
+        Ok(body) => match serde_json::to_value(body) {
+            Ok(body) => Ok(Answer { status: 200, body }),
+            Err(_) => Err(unavailable("the answer cannot be written")),
+        },
+        Err(refusal) => Err(error(refusal.status(), &refusal.to_string())),
+    }
+}
+
+fn error(status: u16, text: &str) -> Answer {
+    Answer { status, body: json!({ "error": text }) }
+}
+
+/// An agent's requests are some hundred bytes.
+const BYTES_MAX: usize = 64 * 1_024;
