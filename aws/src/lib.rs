@@ -7,6 +7,9 @@
 mod cloud;
 pub mod ecs;
 pub mod environment;
+mod heard;
+pub mod queue;
+pub mod secrets;
 pub mod settings;
 pub mod stack;
 

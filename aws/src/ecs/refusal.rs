@@ -1,13 +1,11 @@
 //! What ECS's errors mean to a caller, in words that say what to do.
 
-use aws_sdk_ecs::{
-    config::http::HttpResponse,
-    error::{DisplayErrorContext, ProvideErrorMetadata, SdkError},
-};
 use controller::ports::{ErrorKind, PortError};
 use fleet::effect::LaunchSpec;
 
 use super::{now_ms, refused};
+pub(super) use crate::heard::hear;
+use crate::heard::{self, Heard};
 
 /// The exception of a client token that stands for another call.
 const CONFLICT: &str = "ConflictException";
@@ -17,40 +15,6 @@ const THROTTLED_MS: u64 = 1_000;
 
 /// Those who were throttled together come back within so many milliseconds more.
 const THROTTLED_SPREAD_MS: u64 = 2_000;
-
-/// What was heard.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Heard {
-    /// ECS refused: nothing was done.
-    Refused {
-        /// Name of the exception.
-        code: String,
-        /// Its message.
-        message: String,
-    },
-    /// The call never left, because nobody says who we are.
-    NoCredentials(String),
-    /// Whether it was done is not known.
-    Unknown(String),
-}
-
-/// What an error of the SDK says.
-pub(super) fn hear<E>(error: &SdkError<E, HttpResponse>) -> Heard
-where
-    E: ProvideErrorMetadata + std::error::Error + 'static,
-{
-    let status = error.raw_response().map_or(0, |response| response.status().as_u16());
-    if let (Some(code), Some(service)) = (error.code(), error.as_service_error())
-        && (400..500).contains(&status)
-    {
-        return Heard::Refused { code: code.to_owned(), message: service.message().unwrap_or_default().to_owned() };
-    }
-    let text = DisplayErrorContext(error).to_string();
-    if matches!(error, SdkError::DispatchFailure(_)) && text.to_ascii_lowercase().contains("credential") {
-        return Heard::NoCredentials(text);
-    }
-    Heard::Unknown(text)
-}
 
 /// Why it is not known whether a launch started something; `None`: it is known.
 pub(super) fn unknown(heard: &Heard) -> Option<&str> {
@@ -85,38 +49,19 @@ pub(super) fn is_missing_task(heard: &Heard) -> bool {
 }
 
 fn meaning(action: &str, heard: &Heard, who: &str) -> (ErrorKind, String) {
-    match heard {
-        Heard::Unknown(why) => (ErrorKind::Retry, why.clone()),
-        Heard::NoCredentials(_) => {
-            let why =
-                "there are no credentials for AWS: set AWS_PROFILE or AWS_ACCESS_KEY_ID, or log in (`aws sso login`)";
-            (ErrorKind::Denied, why.to_owned())
-        }
-        Heard::Refused { code, message } => of_code(action, code, message.trim(), who),
-    }
+    heard::meaning(action, heard).unwrap_or_else(|| match heard {
+        Heard::Refused { code, message } => of_code(code, message.trim(), who),
+        Heard::Unknown(why) | Heard::NoCredentials(why) => (ErrorKind::Retry, why.clone()),
+    })
 }
 
-fn of_code(action: &str, code: &str, message: &str, who: &str) -> (ErrorKind, String) {
+fn of_code(code: &str, message: &str, who: &str) -> (ErrorKind, String) {
     let says = |words: &str| message.contains(words);
     match code {
-        "ThrottlingException" | "Throttling" | "RequestLimitExceeded" | "TooManyRequestsException" => {
+        _ if heard::is_throttled(code) => {
             let until_ms = now_ms() + THROTTLED_MS + spread(who);
             (ErrorKind::RateLimited { until_ms }, format!("ECS takes no more calls for the moment ({message})"))
         }
-        "AccessDeniedException" => {
-            let missing = missing_action(message).unwrap_or(action);
-            (ErrorKind::Denied, format!("the permission {missing} is missing: allow it to our role ({message})"))
-        }
-        "UnrecognizedClientException"
-        | "InvalidClientTokenId"
-        | "InvalidSignatureException"
-        | "ExpiredTokenException"
-        | "IncompleteSignature"
-        | "MissingAuthenticationToken" => {
-            let why = format!("AWS does not accept our credentials ({message}): log in again, and look at the clock");
-            (ErrorKind::Denied, why)
-        }
-        "BlockedException" => (ErrorKind::Denied, format!("AWS has blocked the account: ask its support ({message})")),
         "ClusterNotFoundException" => {
             let why = "there is no such cluster in this Region: check the Region, and run `self-runners deploy` again";
             (ErrorKind::Invalid, why.to_owned())
@@ -134,12 +79,6 @@ fn of_code(action: &str, code: &str, message: &str, who: &str) -> (ErrorKind, St
         }
         _ => (ErrorKind::Invalid, format!("{message} ({code}): check the class, and run `self-runners deploy` again")),
     }
-}
-
-/// The action in "… is not authorized to perform: iam:PassRole on resource …".
-fn missing_action(message: &str) -> Option<&str> {
-    let (_, rest) = message.split_once("to perform: ")?;
-    rest.split_whitespace().next().map(|action| action.trim_end_matches([',', '.']))
 }
 
 /// Different for each caller, and the same for one.

@@ -8,6 +8,7 @@ mod stories;
 mod system;
 
 use bench::World;
+pub(crate) use bench::cloud;
 use controller::contract;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

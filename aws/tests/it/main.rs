@@ -3,4 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod ecs;
+mod queue;
+mod small;
 mod stack;
+mod vault;

@@ -1,0 +1,219 @@
+//! Secrets Manager: read once and kept, read again when the other side says that what is kept is wrong.
+//!
+//! Names and shapes are those of the original system: `self-runners/<stage>/GITHUB_WEBHOOK_SECRET` holds
+//! `{"webhook_secret": "…"}`, and so on. A read that failed is not kept. No value is in a log, an error or a `Debug`.
+
+use std::time::Duration;
+
+use aws_sdk_secretsmanager::{Client, operation::get_secret_value::GetSecretValueOutput};
+use controller::ports::{ErrorKind, PortError, PortResult, Secret};
+use serde_json::{Value, json};
+use tokio::{sync::Mutex, time::Instant};
+
+use crate::{
+    cloud::Cloud,
+    heard::{self, Heard},
+};
+
+/// The value before the present one is good for so long after the change: GitHub's webhook is changed by hand, and
+/// machines that were launched before still claim.
+pub const PREVIOUS_FOR: Duration = Duration::from_secs(24 * 3_600);
+
+/// What is kept is read again no sooner: anybody can send wrong signatures, and each read costs.
+pub const AGAIN_AFTER: Duration = Duration::from_secs(30);
+
+/// The version that is good now, in Secrets Manager's words.
+const CURRENT: &str = "AWSCURRENT";
+/// The version before it.
+const PREVIOUS: &str = "AWSPREVIOUS";
+
+/// What a secret is called, and the field of its JSON that holds it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SecretKind {
+    /// Last part of its name.
+    pub name: &'static str,
+    /// The field.
+    pub field: &'static str,
+}
+
+/// What GitHub signs webhooks with.
+pub const WEBHOOK_SECRET: SecretKind = SecretKind { name: "GITHUB_WEBHOOK_SECRET", field: "webhook_secret" };
+/// GitHub's token.
+pub const API_TOKEN: SecretKind = SecretKind { name: "GITHUB_API_TOKEN", field: "GITHUB_API_TOKEN" };
+/// The private key of a GitHub App.
+pub const APP_KEY: SecretKind = SecretKind { name: "GITHUB_APP_PRIVATE_KEY", field: "GITHUB_APP_PRIVATE_KEY" };
+/// What claim tokens are derived from.
+pub const CLAIM_KEY: SecretKind = SecretKind { name: "CLAIM_KEY", field: "claim_key" };
+
+impl SecretKind {
+    /// Its name in a stage.
+    #[must_use]
+    pub fn path(&self, stage: &str) -> String {
+        format!("self-runners/{stage}/{}", self.name)
+    }
+}
+
+/// Secrets Manager.
+#[derive(Debug, Clone)]
+pub struct Vault {
+    client: Client,
+}
+
+impl Vault {
+    /// That of a way to AWS. Talks to nobody.
+    #[must_use]
+    pub fn new(cloud: &Cloud) -> Self {
+        Self { client: Client::new(cloud.config()) }
+    }
+
+    /// The values that are good now, the newest first: two for [`PREVIOUS_FOR`] after a change. `id` is its name or ARN.
+    ///
+    /// # Errors
+    /// `NotFound`: it is not there or has no value. `Invalid`: it is of another shape. `Denied`, `Retry`.
+    pub async fn read(&self, id: &str, kind: SecretKind) -> PortResult<Vec<Secret>> {
+        let current = self.version(id, CURRENT).await.map_err(|heard| told(id, kind, &heard))?;
+        let mut values = vec![value(id, kind, &current)?];
+        if !is_recent(&current) {
+            return Ok(values);
+        }
+        match self.version(id, PREVIOUS).await {
+            // What was there before may have been of any shape.
+            Ok(previous) => values.extend(value(id, kind, &previous).ok()),
+            Err(Heard::Refused { code, .. }) if code == NOT_FOUND => {}
+            Err(heard) => return Err(told(id, kind, &heard)),
+        }
+        Ok(values)
+    }
+
+    async fn version(&self, id: &str, stage: &str) -> Result<GetSecretValueOutput, Heard> {
+        let ask = self.client.get_secret_value().secret_id(id).version_stage(stage);
+        ask.send().await.map_err(|error| heard::hear(&error))
+    }
+
+    /// Sets a secret of a stage; makes it if it is not there.
+    ///
+    /// # Errors
+    /// `Denied`, `Retry`, or what else Secrets Manager says.
+    pub async fn set(&self, stage: &str, kind: SecretKind, secret: &Secret) -> PortResult<()> {
+        let (name, text) = (kind.path(stage), json!({kind.field: secret.expose()}).to_string());
+        let put = self.client.put_secret_value().secret_id(&name).secret_string(&text).send().await;
+        let Err(error) = put else { return Ok(()) };
+        let heard = heard::hear(&error);
+        if !matches!(&heard, Heard::Refused { code, .. } if code == NOT_FOUND) {
+            return Err(refused(&format!("set {name}"), "secretsmanager:PutSecretValue", &heard));
+        }
+        let made = self.client.create_secret().name(&name).secret_string(text).send().await;
+        made.map(drop)
+            .map_err(|error| refused(&format!("make {name}"), "secretsmanager:CreateSecret", &heard::hear(&error)))
+    }
+}
+
+/// A secret that is read once and kept.
+#[derive(Debug)]
+pub struct KeptSecret {
+    vault: Vault,
+    id: String,
+    kind: SecretKind,
+    again_after: Duration,
+    kept: Mutex<Option<Kept>>,
+}
+
+#[derive(Debug)]
+struct Kept {
+    values: Vec<Secret>,
+    read: Instant,
+}
+
+impl KeptSecret {
+    /// A secret by its name or ARN. Read when it is first needed.
+    #[must_use]
+    pub fn new(vault: Vault, id: impl Into<String>, kind: SecretKind) -> Self {
+        Self { vault, id: id.into(), kind, again_after: AGAIN_AFTER, kept: Mutex::default() }
+    }
+
+    /// The same, read again no sooner than this.
+    #[must_use]
+    pub fn again_after(self, again_after: Duration) -> Self {
+        Self { again_after, ..self }
+    }
+
+    /// The values that are good now, the newest first. Many who ask at once cause one read.
+    ///
+    /// # Errors
+    /// As [`Vault::read`]; the next call reads again.
+    pub async fn current(&self) -> PortResult<Vec<Secret>> {
+        let mut kept = self.kept.lock().await;
+        match &*kept {
+            Some(kept) => Ok(kept.values.clone()),
+            None => self.renew(&mut kept).await,
+        }
+    }
+
+    /// The same, read again, because the other side says that what is kept is wrong. What was read a moment ago is not.
+    ///
+    /// # Errors
+    /// As [`Vault::read`]; what was kept stays.
+    pub async fn again(&self) -> PortResult<Vec<Secret>> {
+        let mut kept = self.kept.lock().await;
+        match &*kept {
+            Some(kept) if kept.read.elapsed() < self.again_after => Ok(kept.values.clone()),
+            Some(_) | None => self.renew(&mut kept).await,
+        }
+    }
+
+    async fn renew(&self, kept: &mut Option<Kept>) -> PortResult<Vec<Secret>> {
+        let values = self.vault.read(&self.id, self.kind).await?;
+        *kept = Some(Kept { values: values.clone(), read: Instant::now() });
+        Ok(values)
+    }
+}
+
+/// Secrets Manager's exception for a secret, or a version of it, that is not there.
+const NOT_FOUND: &str = "ResourceNotFoundException";
+
+/// Whether a version is so new that the one before it is still good.
+fn is_recent(version: &GetSecretValueOutput) -> bool {
+    let made_s = version.created_date().map_or(0, |date| u64::try_from(date.secs()).unwrap_or(0));
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    now.saturating_sub(Duration::from_secs(made_s)) < PREVIOUS_FOR
+}
+
+/// The value in its JSON. Nothing of what is there is said.
+fn value(id: &str, kind: SecretKind, version: &GetSecretValueOutput) -> PortResult<Secret> {
+    let json: Option<Value> = version.secret_string().and_then(|text| serde_json::from_str(text).ok());
+    let text = json.as_ref().and_then(|json| json.get(kind.field)?.as_str()).map(str::trim);
+    text.filter(|text| !text.is_empty()).map(Secret::new).ok_or_else(|| {
+        let shape = json!({kind.field: "…"});
+        let why = format!("the secret {id} is not of the shape {shape}: {}", set(kind));
+        PortError::new(ErrorKind::Invalid, why)
+    })
+}
+
+fn told(id: &str, kind: SecretKind, heard: &Heard) -> PortError {
+    match heard {
+        Heard::Refused { code, .. } if code == NOT_FOUND => {
+            let why = format!("the secret {id} is not there, or has no value: {}", set(kind));
+            PortError::new(ErrorKind::NotFound, why)
+        }
+        Heard::Refused { code, .. } if code == "DecryptionFailure" => {
+            let why = format!("the secret {id} cannot be decrypted: allow our role kms:Decrypt on its key");
+            PortError::new(ErrorKind::Denied, why)
+        }
+        Heard::Refused { .. } | Heard::NoCredentials(_) | Heard::Unknown(_) => {
+            refused(&format!("read the secret {id}"), "secretsmanager:GetSecretValue", heard)
+        }
+    }
+}
+
+fn set(kind: SecretKind) -> String {
+    format!("run `self-runners secrets set {} --stage STAGE`", kind.name)
+}
+
+fn refused(doing: &str, action: &str, heard: &Heard) -> PortError {
+    let (kind, why) = heard::meaning(action, heard).unwrap_or_else(|| match heard {
+        Heard::Refused { code, .. } if heard::is_throttled(code) => (ErrorKind::Retry, "too many calls".to_owned()),
+        Heard::Refused { code, message } => (ErrorKind::Invalid, format!("{message} ({code})")),
+        Heard::NoCredentials(why) | Heard::Unknown(why) => (ErrorKind::Retry, why.clone()),
+    });
+    PortError::new(kind, format!("cannot {doing}: {why}"))
+}
