@@ -5,8 +5,9 @@ use std::ffi::OsString;
 use clap::{Parser, Subcommand};
 
 use crate::{
-    config::ConfigArgs, demo::DemoArgs, drain::DrainArgs, jobs::JobsArgs, practice::PracticeArgs, runners::RunnersArgs,
-    serve::ServeArgs, setup::GitHubArgs, status::StatusArgs, webhook_send::WebhookArgs, why::WhyArgs,
+    cloud_args::TemplateArgs, config::ConfigArgs, demo::DemoArgs, drain::DrainArgs, jobs::JobsArgs,
+    practice::PracticeArgs, runners::RunnersArgs, serve::ServeArgs, setup::GitHubArgs, status::StatusArgs,
+    webhook_send::WebhookArgs, why::WhyArgs,
 };
 
 /// Short-lived machines for GitHub Actions jobs: one job, one runner, then nothing.
@@ -40,6 +41,8 @@ pub(crate) enum Command {
     Runners(RunnersArgs),
     /// Start nothing more of a class or of all: idle runners end, busy ones finish, jobs wait
     Drain(DrainArgs),
+    /// Print the CloudFormation template of a stage, made from the section [aws] of the configuration
+    Template(TemplateArgs),
     /// Send a webhook by hand, signed as GitHub signs it
     Webhook(WebhookArgs),
     /// Entrypoint of a runner's machine; engines start it, people do not

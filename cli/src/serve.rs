@@ -1,7 +1,7 @@
 //! `serve`: the daemon. From the command line to a checked plan; what runs is in `daemon`.
 
 mod bridge;
-mod checks;
+pub(crate) mod checks;
 mod clock;
 pub(crate) mod config;
 mod credentials;

@@ -239,7 +239,7 @@ impl Stack<'_> {
         if function.has_core() {
             let both = [&secrets.credential, &secrets.claim_key].map(Arn::by_reference);
             allowed.push(Statement::allow("Secrets", READ_SECRET, both));
-            allowed.extend(parts.store.permissions(function == Function::Sweep));
+            allowed.extend(parts.store.permissions());
         }
         if function.has_core() || function == Function::Webhook {
             allowed.push(Statement::allow("SendEvents", &["sqs:SendMessage"], [events()]));

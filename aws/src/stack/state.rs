@@ -148,16 +148,10 @@ impl Store {
         }
     }
 
-    /// What a function may do with it. A transaction needs the permissions of its parts.
-    pub(super) fn permissions(&self, scans: bool) -> Vec<Statement> {
+    /// What a function may do with it. A transaction needs the permissions of its parts; nothing scans.
+    pub(super) fn permissions(&self) -> Vec<Statement> {
         match self {
-            Self::Table(id) => {
-                let mut allowed = vec![Statement::allow("State", TABLE_ACTIONS, [Arn::of(id)])];
-                if scans {
-                    allowed.push(Statement::allow("SweepState", &["dynamodb:Scan"], [Arn::of(id)]));
-                }
-                allowed
-            }
+            Self::Table(id) => vec![Statement::allow("State", TABLE_ACTIONS, [Arn::of(id)])],
             Self::Valkey { secret: Some(secret), .. } => {
                 vec![Statement::allow("StatePassword", READ_SECRET, [Arn::given(secret)])]
             }
@@ -180,9 +174,9 @@ impl Secrets {
 /// What the store does with its table.
 const TABLE_ACTIONS: &[&str] = &[
     "dynamodb:BatchGetItem",
+    "dynamodb:BatchWriteItem",
     "dynamodb:ConditionCheckItem",
     "dynamodb:DeleteItem",
-    "dynamodb:GetItem",
     "dynamodb:PutItem",
     "dynamodb:Query",
     "dynamodb:UpdateItem",

@@ -3,6 +3,7 @@
 mod rules;
 mod variables;
 mod variants;
+mod yaml;
 
 use std::{fs, path::PathBuf};
 
@@ -36,9 +37,6 @@ fn every_variant_can_be_written() {
     let Some(folder) = std::env::var_os("TEMPLATES_TO").map(PathBuf::from) else { return };
     fs::create_dir_all(&folder).unwrap();
     for variant in all() {
-        let template = variant.template();
-        let name = variant.name();
-        fs::write(folder.join(format!("{name}.yaml")), template.to_yaml()).unwrap();
-        fs::write(folder.join(format!("{name}.json")), template.to_json().to_string()).unwrap();
+        fs::write(folder.join(format!("{}.yaml", variant.name())), variant.template().to_yaml()).unwrap();
     }
 }

@@ -75,7 +75,7 @@ fn item(key: &Key, below: Option<&[String]>) -> String {
         let inner = keys.iter().map(|inner| {
             let name = format!("{}.{}", key.name, inner.name);
             let default = key.default.get(&inner.name).unwrap_or(&inner.default).clone();
-            item(&Key { name, default, ..inner.clone() }, None)
+            item(&Key { name, default, ..inner.clone() }, below)
         });
         return inner.collect();
     }
@@ -86,7 +86,8 @@ fn item(key: &Key, below: Option<&[String]>) -> String {
         facts.push(format!("default `{}`{}", key.default, spoken(&key.name, &key.default)));
     }
     if let Some(below) = below {
-        facts.push(format!("`{}`", variable(&[below, std::slice::from_ref(&key.name)].concat())));
+        let steps: Vec<String> = key.name.split('.').map(str::to_owned).collect();
+        facts.push(format!("`{}`", variable(&[below, &steps].concat())));
     }
     format!("- **`{}`** ({})<br>\n  {}\n", key.name, facts.join(", "), key.about)
 }
@@ -120,10 +121,11 @@ fn spoken(name: &str, value: &Json) -> String {
 const HEAD: &str = include_str!("docs/head.md");
 
 /// By situation.
-pub(super) const EXAMPLES: [(&str, &str); 4] = [
+pub(super) const EXAMPLES: [(&str, &str); 5] = [
     ("One repository, with a webhook", include_str!("../../../docs/examples/webhook.toml")),
     ("An organisation, without a webhook", include_str!("../../../docs/examples/polling.toml")),
     ("Containers", include_str!("../../../docs/examples/docker.toml")),
+    ("AWS", include_str!("../../../docs/examples/aws.toml")),
     ("GitHub Enterprise Server", include_str!("../../../docs/examples/enterprise.toml")),
 ];
 
@@ -142,7 +144,7 @@ mod tests {
             let mut settings = Settings::of(text, &SettingsArgs::default(), &variables);
             let _plan = Plan::of(&mut settings, &variables);
             // What they name on the operator's machine is not here, and whoever runs this test may be root.
-            let theirs = ["/opt/actions-runner", "/etc/self-runners", "you are root"];
+            let theirs = ["/opt/actions-runner", "/etc/self-runners", "you are root", "this build leaves AWS out"];
             let is_theirs = |what: &str| theirs.iter().any(|words| what.contains(words));
             let other: Vec<_> = settings.problems.iter().filter(|problem| !is_theirs(&problem.what)).collect();
             assert!(other.is_empty(), "{title}: {other:?}");

@@ -49,6 +49,12 @@ pub(super) fn command(args: &LookArgs) -> Result<ExitCode, Failure> {
 fn rows(settings: &Settings, variables: &Variables) -> Vec<Row> {
     let mut rows = Vec::new();
     add(&mut rows, "", Some(&settings.tree), &file_shape(), &Json::Null);
+    // Such a URL is refused; what stands in it is a secret all the same.
+    rows.iter_mut()
+        .filter(|row| row.key == "aws.valkey.url" && row.value.as_str().is_some_and(|url| url.contains('@')))
+        .for_each(|row| row.value = "***".into());
+    let on_aws = settings.tree.get("aws").is_some();
+    rows.retain(|row| on_aws || !row.key.starts_with("aws."));
     rows.retain(|row| !(row.key == "classes" || row.key == "data_dir" && row.value.is_null()));
     // What holds without a word is this machine's.
     if settings.tree.get("classes").is_none_or(Node::is_empty) {

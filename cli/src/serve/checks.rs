@@ -20,7 +20,7 @@ use super::{
 };
 
 /// The operator's rules.
-pub(super) fn policy(file: &ConfigFile, problems: &mut Problems) -> Option<Policy> {
+pub(crate) fn policy(file: &ConfigFile, problems: &mut Problems) -> Option<Policy> {
     let stage = problems.keep(&["stage"], stage(&file.stage));
     problems.keep(&["max"], cap(file.max, file.max_above_ten));
     let required = Some(file.required_label.to_ascii_lowercase()).filter(|label| !label.is_empty());
@@ -192,7 +192,7 @@ fn size(class: &Class, at: &str, problems: &mut Problems) {
 }
 
 /// The times of the whole daemon.
-pub(super) fn times(file: &ConfigFile, problems: &mut Problems) {
+pub(crate) fn times(file: &ConfigFile, problems: &mut Problems) {
     problems.keep(&["sweep_interval_ms"], time(file.sweep_interval_ms));
     problems.keep(&["heartbeat_ms"], time(file.heartbeat_ms));
 }
@@ -273,7 +273,7 @@ pub(super) fn listen(text: &str) -> Result<SocketAddr, String> {
 }
 
 /// A URL, without the slash at its end.
-pub(super) fn url(text: &str) -> Result<String, String> {
+pub(crate) fn url(text: &str) -> Result<String, String> {
     if text.starts_with("http://") || text.starts_with("https://") {
         return Ok(text.trim_end_matches('/').to_owned());
     }

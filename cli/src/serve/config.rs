@@ -4,6 +4,8 @@
 //! What stands here is all there is to say of a key: its documentation, its default and its variable in
 //! `docs/configuration.md`, in `config show` and in the editors' schema are made from it.
 
+pub(crate) mod aws;
+
 use std::{collections::BTreeMap, path::PathBuf};
 
 use fleet::{
@@ -13,6 +15,8 @@ use fleet::{
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use aws::AwsSection;
 
 /// The whole file.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -52,8 +56,10 @@ pub(crate) struct ConfigFile {
     /// The owners (organisations or users) that are served, by name.
     pub(crate) owners: BTreeMap<String, OwnerSection>,
     /// The kinds of runner, in the order in which ties are decided. If there is none: one for jobs that ask for
-    /// `self-hosted`, `linux` and this machine's architecture.
+    /// `self-hosted`, `linux` and this machine's architecture, on AWS that of `[aws]`.
     pub(crate) classes: Vec<Class>,
+    /// The same on AWS, for `template`; `serve` only checks it. Needs a build with AWS.
+    pub(crate) aws: Option<AwsSection>,
 }
 
 /// `[github]`
@@ -199,6 +205,7 @@ impl Default for ConfigFile {
             },
             owners: BTreeMap::new(),
             classes: Vec::new(),
+            aws: None,
         }
     }
 }

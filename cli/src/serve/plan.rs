@@ -16,7 +16,7 @@ use super::{
     secrets::{self, Secrets},
     settings::{Problems, Settings, SettingsArgs, USUAL_FILE, Variables},
 };
-use crate::failure::Failure;
+use crate::{cloud, failure::Failure};
 
 /// What the daemon is to do.
 pub(crate) struct Plan {
@@ -71,6 +71,9 @@ impl Plan {
     fn checked(file: ConfigFile, variables: &Variables, problems: &mut Problems) -> Option<Self> {
         let policy = checks::policy(&file, problems);
         checks::times(&file, problems);
+        if let Some(policy) = &policy {
+            cloud::check(&file, policy, problems);
+        }
         checks::pass_env(file.engine.pass_env(), problems);
         let listen = problems.keep(&["listen"], checks::listen(&file.listen));
         let public_url = file.public_url.as_deref().map(checks::url).transpose();
@@ -122,7 +125,7 @@ impl Plan {
 }
 
 /// The first problem, and how to see the others.
-fn refusal(settings: &Settings) -> Failure {
+pub(crate) fn refusal(settings: &Settings) -> Failure {
     let mut serious = settings.problems.iter().filter(|problem| problem.serious);
     let Some(first) = serious.next() else {
         return Failure::failed("the configuration cannot be used; report this");

@@ -49,6 +49,9 @@ pub(crate) struct SettingsArgs {
     /// Serve all repositories of this organisation, and register runners with it
     #[arg(long, value_name = "NAME")]
     pub(crate) org: Vec<String>,
+    /// The stage, for commands that have a flag for it.
+    #[arg(skip)]
+    pub(crate) stage: Option<String>,
 }
 
 fn repository(text: &str) -> Result<Repo, String> {
@@ -64,6 +67,9 @@ impl SettingsArgs {
     /// The values that flags give: the flag, the key it sets, the value.
     fn given(&self) -> Vec<(&'static str, Vec<String>, toml::Value)> {
         let mut given = Vec::new();
+        if let Some(stage) = &self.stage {
+            given.push(("--stage", vec!["stage".into()], stage.as_str().into()));
+        }
         if let Some(listen) = &self.listen {
             given.push(("--listen", vec!["listen".into()], listen.as_str().into()));
         }

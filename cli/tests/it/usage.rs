@@ -12,6 +12,7 @@ fn help_is_as_reviewed() {
         ("help_config", &["config", "--help"]),
         ("help_config_init", &["config", "init", "--help"]),
         ("help_config_check", &["config", "check", "--help"]),
+        ("help_template", &["template", "--help"]),
         ("help_github_setup", &["github", "setup", "--help"]),
         ("help_why", &["why", "--help"]),
         ("help_status", &["status", "--help"]),

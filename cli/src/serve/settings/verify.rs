@@ -153,6 +153,7 @@ fn wanted(shape: &Shape) -> String {
             "a section in double brackets for each, as [[classes]]".into()
         }
         Shape::List(_) => "a list in brackets, as [\"one\", \"two\"]".into(),
+        Shape::Map(inner) if **inner == Shape::Text => "a section with a text for each name".into(),
         Shape::Map(_) => "a section for each name, as [owners.acme]".into(),
         Shape::Section(_) | Shape::Variants { .. } => "a section in brackets, with its keys below it".into(),
         Shape::Unknown => "something else".into(),

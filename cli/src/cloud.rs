@@ -1,0 +1,91 @@
+//! AWS: what the section `[aws]` means, and the commands that use it. `left_out` stands here in builds without AWS.
+
+mod meaning;
+mod template;
+
+use aws::{
+    settings::{Settings as AwsSettings, usual_class},
+    stack::{Operator, Stack},
+};
+use fleet::policy::Policy;
+
+pub(crate) use self::template::command as template;
+use crate::{
+    failure::Failure,
+    serve::{
+        checks,
+        config::ConfigFile,
+        plan::refusal,
+        settings::{Problems, Settings, SettingsArgs, Variables},
+    },
+};
+
+/// What is to be deployed, checked.
+struct Deployment {
+    settings: AwsSettings,
+    policy: Policy,
+    operator: Operator,
+}
+
+impl Deployment {
+    /// Reads and checks. What only a daemon needs is not looked at.
+    fn read(args: &SettingsArgs) -> Result<Self, Failure> {
+        let mut settings = Settings::read(args, &Variables::of_process())?;
+        let problems = &mut settings.problems;
+        let deployment = settings.file.clone().and_then(|file| {
+            let policy = checks::policy(&file, problems);
+            checks::times(&file, problems);
+            Self::of(&file, &policy?, problems)
+        });
+        settings.problems.sort(&settings.tree);
+        deployment.filter(|_| !settings.problems.are_serious()).ok_or_else(|| refusal(&settings))
+    }
+
+    /// What a file with good rules says of AWS.
+    fn of(file: &ConfigFile, policy: &Policy, problems: &mut Problems) -> Option<Self> {
+        let section = file.aws.clone().unwrap_or_default();
+        let mut policy = policy.clone();
+        if file.classes.is_empty() {
+            policy.classes = vec![usual_class(section.arch)];
+        }
+        let settings = meaning::settings(&section, problems);
+        let operator = operator(file, problems);
+        let stack = Stack { settings: &settings, policy: &policy, operator: &operator };
+        let faults = settings.faults(&policy).into_iter().chain(stack.faults());
+        let mut sound = true;
+        for fault in faults {
+            sound = false;
+            let key: Vec<&str> = fault.key.iter().map(String::as_str).collect();
+            problems.add(&key, fault.what);
+        }
+        sound.then_some(Self { settings, policy, operator })
+    }
+
+    fn stack(&self) -> Stack<'_> {
+        Stack { settings: &self.settings, policy: &self.policy, operator: &self.operator }
+    }
+}
+
+/// Checks the section `[aws]`, if there is one.
+pub(crate) fn check(file: &ConfigFile, policy: &Policy, problems: &mut Problems) {
+    if file.aws.is_some() {
+        let _deployment = Deployment::of(file, policy, problems);
+    }
+}
+
+fn operator(file: &ConfigFile, problems: &mut Problems) -> Operator {
+    let github = &file.github;
+    let api_url = problems.keep(&["github", "api_url"], checks::url(&github.api_url)).unwrap_or_default();
+    if github.ca_file.is_some() {
+        let what = "functions on AWS do not have this file: use a GitHub whose certificate is of a public authority";
+        problems.add(&["github", "ca_file"], what);
+    }
+    Operator {
+        github_api_url: api_url,
+        app_id: github.app_id,
+        heartbeat_ms: file.heartbeat_ms,
+        sweep_interval_ms: file.sweep_interval_ms,
+        redeliver: github.redeliver,
+        discover: github.discover,
+    }
+}

@@ -1,0 +1,27 @@
+//! `template`: the CloudFormation template of a stage. It talks to nobody.
+
+use std::process::ExitCode;
+
+use super::Deployment;
+use crate::{
+    cloud_args::{TemplateArgs, TemplateFormat},
+    failure::Failure,
+    serve::settings::SettingsArgs,
+    terminal,
+};
+
+/// Prints it.
+pub(crate) fn command(args: &TemplateArgs) -> Result<ExitCode, Failure> {
+    let settings = SettingsArgs { config: args.config.clone(), stage: args.stage.clone(), ..SettingsArgs::default() };
+    if settings.path().is_none() {
+        return Err(Failure::usage(
+            "no configuration: write a file with `self-runners config init`, or name one with `--config FILE`",
+        ));
+    }
+    let template = Deployment::read(&settings)?.stack().template();
+    match args.format {
+        TemplateFormat::Yaml => terminal::draw(&template.to_yaml()),
+        TemplateFormat::Json => terminal::draw(&format!("{:#}\n", template.to_json())),
+    };
+    Ok(ExitCode::SUCCESS)
+}

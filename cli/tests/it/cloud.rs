@@ -1,0 +1,145 @@
+//! The commands for AWS: in a build that has it, and in one that says which has it. Nothing here reaches AWS.
+
+use std::path::PathBuf;
+
+use tempfile::TempDir;
+
+use crate::bench::{Ran, program, ran, write};
+
+/// A folder with a configuration.
+struct Folder {
+    folder: TempDir,
+}
+
+impl Folder {
+    fn with(text: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        write(&folder.path().join("self-runners.toml"), text);
+        Self { folder }
+    }
+
+    fn run(&self, args: &[&str]) -> Ran {
+        ran(program().args(args).current_dir(self.folder.path()).output().unwrap())
+    }
+}
+
+fn example() -> Folder {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../docs/examples/aws.toml");
+    Folder::with(&std::fs::read_to_string(path).unwrap())
+}
+
+#[cfg(not(feature = "aws"))]
+mod left_out {
+    use super::*;
+
+    #[test]
+    fn a_build_without_aws_says_which_has_it() {
+        let folder = example();
+        folder.run(&["template", "--stage", "qa"]).failed(2, &["this build leaves AWS out", "--features aws"]);
+        let checked = folder.run(&["config", "check"]);
+        assert_eq!(checked.code, 2, "{checked:?}");
+        assert!(checked.out.contains("aws: this build leaves AWS out"), "{checked:?}");
+    }
+}
+
+#[cfg(feature = "aws")]
+mod there {
+    use serde_json::Value;
+
+    use super::*;
+
+    fn template(folder: &Folder, more: &[&str]) -> Value {
+        let ran = folder.run(&[&["template", "--format", "json"], more].concat());
+        assert_eq!(ran.code, 0, "{ran:?}");
+        serde_json::from_str(&ran.out).unwrap()
+    }
+
+    #[test]
+    fn the_template_is_that_of_the_stage_which_is_named() {
+        let folder = example();
+        let of_file = template(&folder, &[]);
+        assert_eq!(of_file["Resources"]["Cluster"]["Properties"]["ClusterName"], "self-runners-production");
+        let of_flag = template(&folder, &["--stage", "qa"]);
+        assert_eq!(of_flag["Resources"]["Cluster"]["Properties"]["ClusterName"], "self-runners-qa");
+        assert!(of_flag["Resources"]["TaskDefinitionLarge"].is_object(), "{of_flag}");
+        folder
+            .run(&["template", "--stage", "Q A"])
+            .failed(2, &["--stage: stage: `Q A` cannot be part of runners' names"]);
+    }
+
+    #[test]
+    fn people_read_yaml_with_a_comment_for_each_resource() {
+        let ran = example().run(&["template"]);
+        assert_eq!(ran.code, 0, "{ran:?}");
+        assert!(ran.out.starts_with("AWSTemplateFormatVersion: \"2010-09-09\"\n"), "{}", ran.out);
+        assert!(ran.out.contains("\n  # Machines of the class `small`.\n  TaskDefinitionSmall:\n"), "{}", ran.out);
+        assert!(ran.out.contains("\n  WebhookUrl:\n"), "{}", ran.out);
+    }
+
+    #[test]
+    fn a_configuration_of_no_class_has_the_usual_one_of_the_functions_architecture() {
+        let folder = Folder::with("[owners.acme]\n[aws]\narch = \"x86_64\"\nimage = \"ghcr.io/acme/runner:1\"\n");
+        let task = &template(&folder, &[])["Resources"]["TaskDefinitionDefault"]["Properties"];
+        assert_eq!((task["Cpu"].as_str(), task["Memory"].as_str()), (Some("4096"), Some("16384")));
+        assert_eq!(task["EphemeralStorage"]["SizeInGiB"], 75);
+        assert_eq!(task["RuntimePlatform"]["CpuArchitecture"], "X86_64");
+    }
+
+    #[test]
+    fn what_cannot_be_deployed_is_told_with_line_and_remedy() {
+        let folder = Folder::with(
+            "[owners.acme]\n[aws]\nimage = \"ghcr.io/acme/runner:1\"\nlog_retention_days = 31\nzone = \"a\"\n\
+             [aws.network]\nsubnets = [\"subnet-1\"]\n[aws.valkey]\nurl = \"rediss://u:hunter2@h:1\"\n\
+             [[classes]]\nname = \"big\"\nlabels = [\"self-hosted\"]\nsize = { memory_mb = 32768 }\n",
+        );
+        let told = folder.run(&["config", "check"]);
+        assert_eq!(told.code, 2, "{told:?}");
+        assert!(told.out.contains("self-runners.toml:5: aws.zone: there is no such key"), "{told:?}");
+        let text = std::fs::read_to_string(folder.folder.path().join("self-runners.toml")).unwrap();
+        write(&folder.folder.path().join("self-runners.toml"), &text.replace("zone = \"a\"\n", "state = \"valkey\"\n"));
+        let told = folder.run(&["config", "check"]);
+        for words in [
+            ":4: aws.log_retention_days: CloudWatch does not keep logs for 31 days: write 60",
+            ":7: aws.network.subnets: of which VPC?",
+            ":9: aws.valkey.url: user and password stand in a secret",
+            ":13: classes.big.size.memory_mb: Fargate has no machine of 4000 thousandths",
+        ] {
+            assert!(told.out.contains(words), "{words}: {told:?}");
+        }
+        let shown = folder.run(&["config", "show"]);
+        assert!(shown.out.contains("aws.valkey.url") && shown.out.contains("\"***\""), "{shown:?}");
+        assert!(!told.out.contains("hunter2") && !shown.out.contains("hunter2"), "{told:?}");
+        folder.run(&["template"]).failed(2, &["self-runners.toml:4: aws.log_retention_days", "3 more"]);
+    }
+
+    #[test]
+    fn a_class_needs_an_image_and_a_folder_a_configuration() {
+        let folder = Folder::with("[owners.acme]\n[aws]\n[[classes]]\nname = \"big\"\nlabels = [\"self-hosted\"]\n");
+        folder.run(&["template"]).failed(2, &["classes.big.image: no image", "`image` below [aws]"]);
+        let empty = tempfile::tempdir().unwrap();
+        let ran = ran(program().arg("template").current_dir(empty.path()).output().unwrap());
+        ran.failed(2, &["no configuration", "config init"]);
+    }
+
+    #[test]
+    fn more_than_an_environment_can_hold_is_told_before_it_is_deployed() {
+        let classes: String = (0..60)
+            .map(|n| {
+                format!("[[classes]]\nname = \"class-{n}\"\nlabels = [\"self-hosted\", \"linux\", \"label-{n}\"]\n")
+            })
+            .collect();
+        let folder = Folder::with(&format!("[owners.acme]\n[aws]\nimage = \"ghcr.io/acme/runner:1\"\n{classes}"));
+        folder.run(&["template"]).failed(2, &["of the 4096 that a function's environment may have", "fewer classes"]);
+    }
+
+    #[test]
+    fn variables_reach_the_sections_below() {
+        let folder = example();
+        let mut command = program();
+        command.args(["template", "--format", "json"]).current_dir(folder.folder.path());
+        command.env("SELF_RUNNERS_AWS_NETWORK_CIDR", "10.9.0.0/16").env("SELF_RUNNERS_AWS_ARCH", "x86_64");
+        let told: Value = serde_json::from_str(&ran(command.output().unwrap()).out).unwrap();
+        assert_eq!(told["Resources"]["Vpc"]["Properties"]["CidrBlock"], "10.9.0.0/16");
+        assert_eq!(told["Resources"]["HelloHandler"]["Properties"]["Architectures"][0], "x86_64");
+    }
+}
