@@ -3,10 +3,15 @@
 //! `T` is a text in a function, and what CloudFormation works out in the template. A function has only the parts that it
 //! uses: what is not there cannot leak. No secret stands here, only ARNs of secrets.
 
+mod engine;
+
 use std::collections::BTreeMap;
 
-use fleet::{ids::ClassName, policy::Policy};
+use fleet::policy::Policy;
 use serde_json::Value;
+
+pub(crate) use engine::PUBLIC;
+pub use engine::providers;
 
 /// A variable that a function needs and does not have.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -360,27 +365,6 @@ impl Valkey {
     #[must_use]
     pub fn secret_arn(&self) -> Option<&str> {
         Some(self.secret_arn.as_str()).filter(|arn| !arn.is_empty())
-    }
-}
-
-impl Engine {
-    /// ARNs of the task definitions, by class.
-    #[must_use]
-    pub fn task_definitions(&self) -> BTreeMap<ClassName, String> {
-        let pairs = words(&self.task_definition_arns).filter_map(|pair| pair.split_once('='));
-        pairs.map(|(class, arn)| (class.into(), arn.to_owned())).collect()
-    }
-
-    /// Subnets, in the order in which they are tried.
-    #[must_use]
-    pub fn subnets(&self) -> Vec<String> {
-        words(&self.subnets).map(str::to_owned).collect()
-    }
-
-    /// Classes that are tried on Fargate Spot first.
-    #[must_use]
-    pub fn spot_classes(&self) -> Vec<ClassName> {
-        words(&self.spot_classes).map(ClassName::from).collect()
     }
 }
 

@@ -16,7 +16,7 @@ use super::{
     template::{Id, Resource, Template, join, sub},
 };
 use crate::{
-    environment::{Common, Core, Engine, Environment, Intake, Webhook, compact},
+    environment::{Common, Core, Engine, Environment, Intake, PUBLIC, Webhook, compact, providers},
     settings::Fault,
 };
 
@@ -213,7 +213,7 @@ impl Stack<'_> {
             task_definition_arns: parts.cluster.task_definitions(),
             subnets: join(",", parts.network.runners.clone()),
             security_group: parts.network.runners_group.att("GroupId"),
-            assign_public_ip: if parts.network.public_ip { "ENABLED" } else { "DISABLED" }.into(),
+            assign_public_ip: if parts.network.public_ip { PUBLIC } else { "DISABLED" }.into(),
             spot_classes: join(",", spot),
         }
     }
@@ -221,10 +221,10 @@ impl Stack<'_> {
     /// A runner can be tried in each subnet, and once more where Spot goes before on-demand.
     fn placed_policy(&self, parts: &Parts) -> fleet::policy::Policy {
         let mut policy = self.policy.clone();
-        let subnets = u32::try_from(parts.network.runners.len()).unwrap_or(1).max(1);
         for class in &mut policy.classes {
-            let purchases = if self.settings.spot.contains(&class.name) { 2 } else { 1 };
-            class.placements = subnets * purchases;
+            let providers = providers(self.settings.spot.contains(&class.name));
+            let places = parts.network.runners.len().saturating_mul(providers.len());
+            class.placements = u32::try_from(places).unwrap_or(u32::MAX).max(1);
         }
         policy
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use aws::{
+    ecs::placement::placements,
     environment::{Credential, Environment, Store},
     stack::functions::FUNCTIONS,
 };
@@ -54,10 +55,14 @@ fn the_rules_arrive_with_a_place_for_each_subnet_and_purchase() {
         let scaler = read(&deployed(&variant, "ScalerHandler"));
         let rules = scaler.intake().unwrap().policy().unwrap();
         assert_eq!((&rules.owners, &rules.stage), (&variant.policy.owners, &variant.policy.stage));
+        let engine = scaler.engine().unwrap().settings(&rules);
         for class in &rules.classes {
-            let spot = scaler.engine().unwrap().spot_classes().contains(&class.name);
-            assert_eq!(class.placements, if spot { 4 } else { 2 }, "{}", variant.name());
+            let known = &engine.classes[&class.name];
+            assert_eq!(class.placements, placements(engine.subnets.len(), known), "{}", variant.name());
+            assert_eq!(known.size, Some(class.size), "{}", variant.name());
+            assert_eq!(known.providers.len() == 2, variant.settings.spot.contains(&class.name), "{}", variant.name());
         }
+        assert_eq!(engine.assign_public_ip, !variant.name().ends_with("-vpc"), "{}", variant.name());
         let tasks = scaler.engine().unwrap().task_definitions();
         assert!(rules.classes.iter().all(|class| tasks[&class.name].starts_with("arn:of/TaskDefinition")), "{tasks:?}");
         assert_eq!(scaler.engine().unwrap().subnets().len(), 2);
