@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     environment::{self, Credential},
+    secrets::{API_TOKEN, APP_KEY, CLAIM_KEY, SecretKind, WEBHOOK_SECRET},
     settings::State,
 };
 
@@ -102,35 +103,35 @@ impl Stack<'_> {
 
     /// Makes the secrets. What others give has no value until `self-runners secrets set` was run.
     pub(super) fn secrets(&self, template: &mut Template) -> Secrets {
-        let webhook = generated("{}", "webhook_secret");
         let about = "What GitHub signs webhooks with: a random one, until another is set.";
-        let webhook = self.secret(template, "GitHubWebhookSecret", "GITHUB_WEBHOOK_SECRET", about, Some(webhook));
-        let (name, about) = match self.operator.app_id {
-            Some(_) => ("GITHUB_APP_PRIVATE_KEY", "The GitHub App's private key. Empty until it is set."),
-            None => ("GITHUB_API_TOKEN", "GitHub's token. Empty until it is set."),
+        let webhook = self.secret(template, "GitHubWebhookSecret", WEBHOOK_SECRET, about, true);
+        let (kind, about) = match self.operator.app_id {
+            Some(_) => (APP_KEY, "The GitHub App's private key. Empty until it is set."),
+            None => (API_TOKEN, "GitHub's token. Empty until it is set."),
         };
-        let credential = self.secret(template, "GitHubCredential", name, about, None);
-        let key = generated("{}", "claim_key");
+        let credential = self.secret(template, "GitHubCredential", kind, about, false);
         let about = "What the claim tokens of machines are derived from. Nobody needs to know it.";
-        let claim_key = self.secret(template, "ClaimKey", "CLAIM_KEY", about, Some(key));
+        let claim_key = self.secret(template, "ClaimKey", CLAIM_KEY, about, true);
         Secrets { webhook, credential, claim_key }
     }
 
-    fn secret(&self, template: &mut Template, id: &'static str, name: &str, about: &str, made: Option<Value>) -> Id {
+    /// A secret that is empty, or made of chance.
+    fn secret(&self, template: &mut Template, id: &'static str, kind: SecretKind, about: &str, made: bool) -> Id {
         let secret = json!({
-            "Name": format!("{}/{}/{name}", super::APPLICATION, self.policy.stage),
+            "Name": kind.path(&self.policy.stage),
             "Description": about,
             "Tags": self.tag_list(),
         });
         let secret = Resource::new("AWS::SecretsManager::Secret", about, secret);
+        let made = made.then(|| generated(kind.field));
         template.add(id, secret.with("GenerateSecretString", made).with("KmsKeyId", self.key()))
     }
 }
 
-fn generated(template: &str, key: &str) -> Value {
+fn generated(field: &str) -> Value {
     json!({
-        "SecretStringTemplate": template,
-        "GenerateStringKey": key,
+        "SecretStringTemplate": "{}",
+        "GenerateStringKey": field,
         "PasswordLength": SECRET_CHARS,
         "ExcludePunctuation": true,
     })
