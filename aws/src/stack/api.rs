@@ -21,12 +21,12 @@ impl Api {
     }
 }
 
-/// Route, how IAM writes it, and who answers.
+/// Route, how IAM writes it, and who answers. Any method: a wrong one is told what is right, as the daemon tells it.
 const ROUTES: [(&str, &str, &str, Function); 4] = [
-    ("Webhook", "POST /webhook", "POST/webhook", Function::Webhook),
-    ("Agent", "POST /agent/v1/{proxy}", "POST/agent/v1/*", Function::Agent),
-    ("Hello", "GET /", "GET/", Function::Hello),
-    ("Health", "GET /healthz", "GET/healthz", Function::Hello),
+    ("Webhook", "ANY /webhook", "*/webhook", Function::Webhook),
+    ("Agent", "ANY /agent/v1/{proxy}", "*/agent/v1/*", Function::Agent),
+    ("Hello", "ANY /", "*/", Function::Hello),
+    ("Health", "ANY /healthz", "*/healthz", Function::Hello),
 ];
 
 impl Stack<'_> {
