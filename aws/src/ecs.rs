@@ -165,7 +165,10 @@ impl EcsEngine {
     async fn find(&self, spec: &LaunchSpec, why: &str) -> PortResult<TaskId> {
         let started_by = names::started_by(&self.settings.stage, spec)?;
         for desired in [DesiredStatus::Running, DesiredStatus::Stopped] {
-            if let Some(arn) = self.arns(Some(&started_by), &desired).await?.into_iter().next() {
+            let found = self.arns(Some(&started_by), &desired).await;
+            // Whatever keeps us from looking: that nothing was started is not known by it.
+            let found = found.map_err(|error| PortError::retry(format!("{why}; {error}")))?;
+            if let Some(arn) = found.into_iter().next() {
                 return Ok(arn.into());
             }
         }

@@ -2,7 +2,7 @@
 
 use aws_sdk_ecs::{
     config::http::HttpResponse,
-    error::{DisplayErrorContext, ProvideErrorMetadata, SdkError},
+    error::{ProvideErrorMetadata, SdkError},
 };
 use controller::ports::ErrorKind;
 
@@ -35,11 +35,24 @@ where
         let code = code.rsplit(['#', '.']).next().unwrap_or(code).to_owned();
         return Heard::Refused { code, message: service.message().unwrap_or_default().to_owned() };
     }
-    let text = DisplayErrorContext(error).to_string();
+    let text = in_words(error);
     if matches!(error, SdkError::DispatchFailure(_)) && text.to_ascii_lowercase().contains("credential") {
         return Heard::NoCredentials(text);
     }
     Heard::Unknown(text)
+}
+
+/// An error and its causes, each once. Not the SDK's own long form: that shows the answer's bytes, and a secret may be
+/// among them.
+fn in_words(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut words: Vec<String> = Vec::new();
+    for cause in std::iter::successors(Some(error), |error| error.source()) {
+        let text = cause.to_string();
+        if !words.iter().any(|word| word.contains(&text)) {
+            words.push(text);
+        }
+    }
+    words.join(": ")
 }
 
 /// What it means where that is the same for all services; `None`: the service's own codes say it. `action` is the

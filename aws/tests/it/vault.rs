@@ -81,6 +81,13 @@ async fn a_read_that_failed_is_not_kept() {
 }
 
 #[tokio::test]
+async fn an_answer_that_cannot_be_read_is_not_shown() {
+    let (_, cloud) = Service::new(|_, _| Ok(json!({"SecretString": 7, "Name": "whsec-1"}))).await;
+    let error = Vault::new(&cloud).read("arn", WEBHOOK_SECRET).await.unwrap_err();
+    assert!(error.kind == ErrorKind::Retry && !error.message.contains("whsec-1"), "{error}");
+}
+
+#[tokio::test]
 async fn what_is_kept_stays_when_reading_it_again_fails() {
     let mut answers = vec![Err(error("AccessDeniedException")), Ok(version(r#"{"webhook_secret":"one"}"#, 90_000))];
     let (_, cloud) = Service::new(move |_, _| answers.pop().unwrap()).await;

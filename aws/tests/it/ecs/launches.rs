@@ -70,6 +70,19 @@ async fn a_call_that_hangs_is_given_up_and_looked_for() {
 }
 
 #[tokio::test]
+async fn a_lost_answer_stays_unknown_when_we_may_not_look() {
+    let world = World::new().await;
+    world.ecs(|ecs, _| {
+        ecs.tricks.push_back(("RunTask", Trick::LoseAnswer));
+        ecs.tricks.push_back(("ListTasks", Trick::Refuse(Refusal::denied("ecs:ListTasks"))));
+    });
+    // A definite refusal would open another attempt, beside the task that there is.
+    says(&world.launch(&spec()).await.unwrap_err(), ErrorKind::Retry, "permission ecs:ListTasks");
+    world.launch(&spec()).await.unwrap();
+    assert_eq!(world.tasks(), 1);
+}
+
+#[tokio::test]
 async fn a_failure_of_aws_starts_nothing_and_is_tried_again() {
     says(&meets(Trick::FailBefore).await, ErrorKind::Retry, "not known");
 }
