@@ -6,7 +6,6 @@
 pub mod agent;
 pub mod hello;
 pub mod http;
-pub mod message;
 pub mod scaler;
 pub mod sweep;
 pub mod wake;

@@ -6,16 +6,16 @@
 
 use std::sync::Arc;
 
-use aws::ecs::event::{TaskWord, in_order};
+use aws::{
+    ecs::event::{TaskWord, in_order},
+    queue,
+};
 use controller::{ports::Clock, service::Controller};
 use fleet::event::Event;
 use tokio::time::Instant;
 use tracing::{debug, warn};
 
-use crate::{
-    message::{self, Message},
-    wake::Wakes,
-};
+use crate::wake::Wakes;
 
 /// A message as the queue hands it over.
 #[derive(Debug, Clone)]
@@ -94,12 +94,12 @@ impl ScalerFunction {
     fn read(&self, batch: Vec<Letter>) -> (Vec<Read>, Vec<String>) {
         let (mut letters, mut failed) = (Vec::new(), Vec::new());
         for Letter { id, body } in batch {
-            match message::read(&self.stage, &body) {
-                Ok(Message::Event(event)) => letters.push(Read { id, word: Word::Event(event) }),
-                Ok(Message::Task(word)) => letters.push(Read { id, word: Word::Task(word) }),
-                Ok(Message::Nothing) => {}
-                Err(why) => {
-                    warn!(message.id = %id, %why, "a message is not understood");
+            match queue::Letter::read(&self.stage, &body) {
+                Ok(queue::Letter::Event(event)) => letters.push(Read { id, word: Word::Event(event) }),
+                Ok(queue::Letter::Task(word)) => letters.push(Read { id, word: Word::Task(word) }),
+                Ok(queue::Letter::Wake(_) | queue::Letter::Nothing) => {}
+                Err(error) => {
+                    warn!(message.id = %id, %error, "given back");
                     failed.push(id);
                 }
             }

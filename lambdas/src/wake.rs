@@ -7,13 +7,14 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use aws::queue::DELAY_MAX_S;
 use controller::ports::{PortResult, Store};
 
 /// What sends a message late.
 #[async_trait]
 pub trait Later: Send + Sync {
-    /// Sends a wake-up that is seen after so many seconds, 900 at the most (FACTS §5).
-    async fn wake(&self, delay_s: u32) -> PortResult<()>;
+    /// Sends a wake-up that is seen at `due_ms`, a quarter of an hour from now at the most.
+    async fn wake(&self, due_ms: u64, now_ms: u64) -> PortResult<()>;
 }
 
 /// Sends one wake-up a slot.
@@ -39,15 +40,13 @@ impl Wakes {
         if !self.store.lease(&name, &owner, now_ms, until_ms.max(now_ms + SLOT_MS / 2)).await? {
             return Ok(false);
         }
-        let delay_s = until_ms.saturating_sub(now_ms).div_ceil(1_000);
-        self.later.wake(u32::try_from(delay_s).unwrap_or(u32::MAX).min(DELAY_MAX_S)).await?;
+        self.later.wake(until_ms, now_ms).await?;
         Ok(true)
     }
 }
 
-/// Longest delay of a message (FACTS §5).
-const DELAY_MAX_S: u32 = 900;
-const DELAY_MAX_MS: u64 = 900_000;
+/// Longest delay of a message.
+const DELAY_MAX_MS: u64 = DELAY_MAX_S * 1_000;
 
 /// How late a wake-up may come: a retry's backoff is longer than that.
 const SLOT_MS: u64 = 2_000;
@@ -64,12 +63,12 @@ mod tests {
     use super::*;
 
     #[derive(Default)]
-    struct Sent(Mutex<Vec<u32>>);
+    struct Sent(Mutex<Vec<u64>>);
 
     #[async_trait]
     impl Later for Sent {
-        async fn wake(&self, delay_s: u32) -> PortResult<()> {
-            self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(delay_s);
+        async fn wake(&self, due_ms: u64, _now_ms: u64) -> PortResult<()> {
+            self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(due_ms);
             Ok(())
         }
     }
@@ -86,7 +85,10 @@ mod tests {
         {
             asked.push(wakes.at(now_ms, due_ms, nonce as u64).await.is_ok_and(|sent| sent));
         }
-        assert_eq!(asked, [true, false, true, true, true, true, true]);
-        assert_eq!(*sent.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner), [10, 12, 2, 900, 2, 1]);
+        assert_eq!(asked, [true, false, true, true, true, false, true]);
+        assert_eq!(
+            *sent.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner),
+            [10_000, 12_000, 2_000, 902_000, 14_000]
+        );
     }
 }

@@ -33,11 +33,11 @@ use fleet::{
 use github::{Client, StaticToken};
 use lambdas::{
     agent::AgentFunction,
-    message,
     scaler::{Caller, Letter, ScalerFunction},
     sweep::SweepFunction,
     wake::{Later, Wakes},
 };
+use serde_json::json;
 use sim::{
     aws::ecs::{
         Ecs,
@@ -73,12 +73,12 @@ impl Notifier for Deaf {
 }
 
 #[derive(Default)]
-struct Calls(Mutex<Vec<u32>>);
+struct Calls(Mutex<Vec<u64>>);
 
 #[async_trait]
 impl Later for Calls {
-    async fn wake(&self, delay_s: u32) -> PortResult<()> {
-        self.0.lock().unwrap().push(delay_s);
+    async fn wake(&self, due_ms: u64, now_ms: u64) -> PortResult<()> {
+        self.0.lock().unwrap().push(due_ms - now_ms);
         Ok(())
     }
 }
@@ -160,7 +160,11 @@ fn queued(id: u64) -> String {
     let Event::Job { facts, input } = facts::queued(id).remove(0) else { panic!("another event") };
     // One that is hours old is read at GitHub before anything is started for it.
     let facts = JobFacts { created_ms: now_ms(), ..facts };
-    message::of_event(&Event::Job { facts, input }).unwrap()
+    json!({ "event": Event::Job { facts, input } }).to_string()
+}
+
+fn wake() -> String {
+    json!({ "wake": { "due_ms": now_ms() } }).to_string()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -176,7 +180,7 @@ async fn a_batch_is_decided_together_and_its_runners_start_in_the_same_call() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_message_that_is_not_understood_is_given_back_alone() {
     let desk = Desk::open(|_| {}).await;
-    let batch = [queued(1), "poison".into(), queued(2), r#"{"v":99,"body":"later"}"#.into(), message::of_wake()];
+    let batch = [queued(1), "poison".into(), queued(2), r#"{"of a later version":1}"#.into(), wake()];
     assert_eq!(desk.answer(&batch).await, ["1", "3"]);
     assert_eq!(desk.live(), 2);
 }
@@ -212,8 +216,8 @@ async fn somebody_is_called_once_for_what_falls_due_later() {
     desk.answer(&[queued(1)]).await;
     assert_eq!(desk.live(), 0);
     let calls = desk.calls.0.lock().unwrap().clone();
-    assert!(calls.len() == 1 && (1..=900).contains(&calls[0]), "{calls:?}");
-    desk.answer(&[message::of_wake()]).await;
+    assert!(calls.len() == 1 && (1_000..=900_000).contains(&calls[0]), "{calls:?}");
+    desk.answer(&[wake()]).await;
     assert_eq!(desk.calls.0.lock().unwrap().len(), 1, "that it waits is known already");
 }
 
