@@ -6,8 +6,9 @@ use aws_smithy_http_client::{
     Builder,
     tls::{Provider, rustls_provider::CryptoMode},
 };
-use aws_smithy_types::error::display::DisplayErrorContext;
 use controller::ports::{ErrorKind, PortError, PortResult, Secret};
+
+use crate::heard::{self, Heard};
 
 /// Where and as whom.
 #[derive(Debug, Clone, Default)]
@@ -90,8 +91,12 @@ impl Cloud {
     pub async fn identity(&self) -> PortResult<Identity> {
         let asked = aws_sdk_sts::Client::new(self.config()).get_caller_identity().send().await;
         let told = asked.map_err(|error| {
-            let text = DisplayErrorContext(&error);
-            PortError::new(ErrorKind::Denied, format!("AWS does not say whose credentials these are: {text}"))
+            let heard = heard::hear(&error);
+            let (kind, why) = heard::meaning("sts:GetCallerIdentity", &heard).unwrap_or_else(|| match heard {
+                Heard::Refused { code, message } => (ErrorKind::Denied, format!("{message} ({code})")),
+                Heard::NoCredentials(why) | Heard::Unknown(why) => (ErrorKind::Retry, why),
+            });
+            PortError::new(kind, format!("AWS does not say whose credentials these are: {why}"))
         })?;
         let text = |part: Option<&str>| part.unwrap_or_default().to_owned();
         Ok(Identity { account: text(told.account()), arn: text(told.arn()) })
