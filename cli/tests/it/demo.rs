@@ -64,7 +64,7 @@ fn a_demo_that_is_interrupted_ends_everything_it_began() {
     let mut err = String::new();
     child.stderr.take().unwrap().read_to_string(&mut err).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(1));
-    assert!(err.contains("interrupted; every process of the demo was ended"), "{err}");
+    assert!(err.contains("interrupted; everything of the demo was ended"), "{err}");
     assert_eq!(processes::below(&dir), []);
     until("the folder's removal", || (fs::read_dir(&dir).unwrap().count() == 0).then_some(()));
 }
