@@ -242,12 +242,19 @@ pub(crate) fn own_stage() -> String {
     format!("{STAGE}{:08x}", fastrand::u32(..))
 }
 
+/// What is left below the root.
 fn folders(root: &std::path::Path) -> Vec<String> {
     let entries = std::fs::read_dir(root).into_iter().flatten().flatten();
     entries
-        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()) && !is_logs_alone(&entry.path()))
         .map(|entry| format!("folder {} is not removed", entry.file_name().to_string_lossy()))
         .collect()
+}
+
+/// Whether a folder holds the logs that the engine was told to keep, and nothing of what a runner worked with.
+fn is_logs_alone(folder: &std::path::Path) -> bool {
+    let holds = |part: &str| folder.join(part).exists();
+    holds("kept") && !["runner", "home", "tmp"].into_iter().any(holds)
 }
 
 fn told(error: PortError) -> Failure {

@@ -50,6 +50,17 @@ fn it_tells_the_life_of_each_job() {
 }
 
 #[test]
+fn what_it_was_told_to_keep_is_no_left_over() {
+    let place = tempfile::tempdir().unwrap();
+    let output = program().env("TMPDIR", place.path()).args(["demo", "--jobs", "1", "--keep"]).output().unwrap();
+    let out = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{out}");
+    assert!(out.contains("0 lost, 0 left over"), "{out}");
+    let kept = fs::read_dir(place.path()).unwrap().next().expect("the folder stays").unwrap().path();
+    assert!(processes::below(&kept).is_empty());
+}
+
+#[test]
 fn a_demo_that_is_interrupted_ends_everything_it_began() {
     let place = tempfile::tempdir().unwrap();
     let dir = place.path().canonicalize().unwrap();
