@@ -224,6 +224,13 @@ pub struct Pending {
     pub lease: Option<Lease>,
 }
 
+impl Pending {
+    /// When somebody may take it, milliseconds.
+    pub fn free_ms(&self) -> u64 {
+        self.lease.as_ref().map_or(self.due_ms, |lease| lease.until_ms.max(self.due_ms))
+    }
+}
+
 /// A worker's hold on something, so that two do not do it at once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lease {

@@ -10,7 +10,7 @@ mod rows;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-pub use rows::{Key, RowError};
+pub use rows::{Key, RowError, decode_row, encode_row};
 
 use crate::{
     budget::Bucket,
@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// How many pools whose turn is next are loaded for each class.
-const NEXT_POOLS: usize = 8;
+pub const NEXT_POOLS: usize = 8;
 
 /// Rows of ended jobs and runners are kept so long, as the original system kept its mappings.
 pub const KEEP_ENDED_MS: u64 = 2 * 3_600_000;
@@ -301,16 +301,16 @@ impl Ledger {
     }
 }
 
-/// When a job's row ended.
-fn job_end(job: &Job) -> Option<u64> {
+/// When a job's row ended, milliseconds.
+pub fn job_end(job: &Job) -> Option<u64> {
     match job.state {
         JobState::Done { at_ms, .. } => Some(at_ms),
         JobState::Waiting | JobState::Queued | JobState::Running { .. } => None,
     }
 }
 
-/// When a runner's row ended.
-fn runner_end(runner: &Runner) -> Option<u64> {
+/// When a runner's row ended, milliseconds.
+pub fn runner_end(runner: &Runner) -> Option<u64> {
     match runner.state {
         RunnerState::Gone { at_ms, .. } => Some(at_ms),
         RunnerState::Reserved

@@ -17,14 +17,14 @@ impl Ledger {
     }
 
     pub(super) fn insert_effect(&mut self, id: EffectId, pending: Pending) {
-        self.due.insert((free_ms(&pending), id.clone()));
+        self.due.insert((pending.free_ms(), id.clone()));
         self.effects.insert(id.clone(), pending);
         self.touch(Key::Effect(id));
     }
 
     pub(super) fn remove_effect(&mut self, id: &EffectId) -> Option<Pending> {
         let pending = self.effects.remove(id)?;
-        self.due.remove(&(free_ms(&pending), id.clone()));
+        self.due.remove(&(pending.free_ms(), id.clone()));
         self.touch(Key::Effect(id.clone()));
         Some(pending)
     }
@@ -137,11 +137,6 @@ impl Ledger {
             .collect();
         changed.into_iter().for_each(|key| self.touch(Key::Suspicion(key)));
     }
-}
-
-/// When somebody may take it.
-fn free_ms(pending: &Pending) -> u64 {
-    pending.lease.as_ref().map_or(pending.due_ms, |lease| lease.until_ms.max(pending.due_ms))
 }
 
 #[cfg(test)]

@@ -45,6 +45,13 @@ pub enum Key {
 #[derive(Debug)]
 pub struct RowError(String);
 
+impl RowError {
+    /// What is wrong with it.
+    pub fn new(what: impl fmt::Display) -> Self {
+        Self(what.to_string())
+    }
+}
+
 impl fmt::Display for RowError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -85,15 +92,15 @@ impl Ledger {
     /// A row that cannot be written as JSON (none of today's can).
     pub fn encode(&self, key: &Key) -> Result<Option<String>, RowError> {
         match key {
-            Key::Job(id) => self.jobs.get(id).map(|row| text(row.rev, &row.value)).transpose(),
-            Key::Runner(name) => self.runners.get(name).map(|row| text(row.rev, &row.value)).transpose(),
-            Key::Pool(id) => self.pools.get(id).map(|entry| text(entry.rev, &entry.row)).transpose(),
-            Key::Effect(id) => self.effects.get(id).map(|pending| text(0, pending)).transpose(),
-            Key::Suspicion(key) => self.suspicions.get(key).map(|since_ms| text(0, since_ms)).transpose(),
-            Key::Budget(name) => self.budgets.get(name).map(|bucket| text(0, bucket)).transpose(),
-            Key::Lease(name) => self.leases.get(name).map(|lease| text(0, lease)).transpose(),
-            Key::Drain(extent) => self.drains.get(extent).map(|drain| text(0, drain)).transpose(),
-            Key::Inventoried => self.inventoried.then(|| text(0, &true)).transpose(),
+            Key::Job(id) => self.jobs.get(id).map(|row| encode_row(row.rev, &row.value)).transpose(),
+            Key::Runner(name) => self.runners.get(name).map(|row| encode_row(row.rev, &row.value)).transpose(),
+            Key::Pool(id) => self.pools.get(id).map(|entry| encode_row(entry.rev, &entry.row)).transpose(),
+            Key::Effect(id) => self.effects.get(id).map(|pending| encode_row(0, pending)).transpose(),
+            Key::Suspicion(key) => self.suspicions.get(key).map(|since_ms| encode_row(0, since_ms)).transpose(),
+            Key::Budget(name) => self.budgets.get(name).map(|bucket| encode_row(0, bucket)).transpose(),
+            Key::Lease(name) => self.leases.get(name).map(|lease| encode_row(0, lease)).transpose(),
+            Key::Drain(extent) => self.drains.get(extent).map(|drain| encode_row(0, drain)).transpose(),
+            Key::Inventoried => self.inventoried.then(|| encode_row(0, &true)).transpose(),
         }
     }
 
@@ -103,23 +110,23 @@ impl Ledger {
     /// The row cannot be read: damaged, or written by a newer version.
     pub fn restore(&mut self, table: &str, key: &str, body: &str) -> Result<(), RowError> {
         match table {
-            "pool" => read::<PoolRow>(body).map(|row| self.put_pool(row.value, row.rev)),
-            "job" => read::<Job>(body).map(|row| self.put_job(row.value, row.rev)),
-            "runner" => read::<Runner>(body).map(|row| self.put_runner(row.value, row.rev)),
-            "effect" => read::<Pending>(body).map(|row| self.insert_effect(key.into(), row.value)),
-            "suspicion" => read::<u64>(body).map(|row| {
+            "pool" => decode_row::<PoolRow>(body).map(|row| self.put_pool(row.value, row.rev)),
+            "job" => decode_row::<Job>(body).map(|row| self.put_job(row.value, row.rev)),
+            "runner" => decode_row::<Runner>(body).map(|row| self.put_runner(row.value, row.rev)),
+            "effect" => decode_row::<Pending>(body).map(|row| self.insert_effect(key.into(), row.value)),
+            "suspicion" => decode_row::<u64>(body).map(|row| {
                 self.suspicions.insert(key.into(), row.value);
             }),
-            "budget" => read::<Bucket>(body).map(|row| {
+            "budget" => decode_row::<Bucket>(body).map(|row| {
                 self.budgets.insert(key.into(), row.value);
             }),
-            "lease" => read::<Lease>(body).map(|row| drop(self.leases.insert(key.into(), row.value))),
-            "drain" => read::<Drain>(body).and_then(|row| {
+            "lease" => decode_row::<Lease>(body).map(|row| drop(self.leases.insert(key.into(), row.value))),
+            "drain" => decode_row::<Drain>(body).and_then(|row| {
                 let extent = Extent::parse(key).ok_or_else(|| RowError("no drain has this key".into()))?;
                 self.drains.set(extent, Some(row.value));
                 Ok(())
             }),
-            "marker" => read::<bool>(body).map(|row| self.inventoried |= row.value),
+            "marker" => decode_row::<bool>(body).map(|row| self.inventoried |= row.value),
             other => Err(RowError(format!("table `{other}` is not known to this version"))),
         }
         .map_err(|error| RowError(format!("row {table}/{key}: {error}")))
@@ -130,11 +137,19 @@ impl Ledger {
         ["pool", "job", "runner", "effect", "suspicion", "budget", "lease", "drain", "marker"];
 }
 
-fn text<T: Serialize>(rev: u64, row: &T) -> Result<String, RowError> {
+/// A row as text, with its revision and the version of its shape.
+///
+/// # Errors
+/// A row that cannot be written as JSON (none of today's can).
+pub fn encode_row<T: Serialize>(rev: u64, row: &T) -> Result<String, RowError> {
     serde_json::to_string(&Stored { v: SCHEMA, rev, row }).map_err(|error| RowError(error.to_string()))
 }
 
-fn read<T: DeserializeOwned>(body: &str) -> Result<Row<T>, RowError> {
+/// The way back from [`encode_row`].
+///
+/// # Errors
+/// The row cannot be read: damaged, or written by a newer version.
+pub fn decode_row<T: DeserializeOwned>(body: &str) -> Result<Row<T>, RowError> {
     #[derive(Deserialize)]
     struct Version {
         v: u32,
