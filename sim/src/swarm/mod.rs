@@ -8,9 +8,11 @@
 //! | `process`, `ports` | controllers that are killed and started again; their ports |
 //! | [`mod@run`], `check` | one world from beginning to end; what is looked at |
 //! | [`many`] | many worlds, counted together |
+//! | [`beside`] | a second store that is held against the world's own |
 //! | [`story`], [`scene`] | fixed little worlds for `tests/it`: what is set up, and what happens in them |
 //! | [`wrong`] | wrong cores that the checks must catch |
 
+pub mod beside;
 mod check;
 mod cloud;
 mod machine;

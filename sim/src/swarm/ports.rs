@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    fmt,
     future::Future,
     hash::{DefaultHasher, Hash as _, Hasher as _},
     sync::{Arc, Mutex, PoisonError},
@@ -25,7 +26,7 @@ use fleet::{
     view::{Decision, Keys, Record, View},
 };
 
-use super::{machine, process::Life, world::World};
+use super::{beside::same, machine, process::Life, world::World};
 use crate::hub::{
     delivery::Shown,
     limits::RestError,
@@ -389,16 +390,35 @@ impl SimStore {
         self.line.crash(what).await;
         result
     }
+
+    /// A call of the world's store, and of the one beside it.
+    async fn both<T, F>(&self, what: &'static str, ask: impl Fn(Arc<dyn Store>) -> F + Send + Sync) -> PortResult<T>
+    where
+        T: PartialEq + fmt::Debug + Send + Sync,
+        F: Future<Output = PortResult<T>> + Send,
+    {
+        self.call(what, self.ask(what, ask)).await
+    }
+
+    async fn ask<T, F>(&self, what: &'static str, ask: impl Fn(Arc<dyn Store>) -> F + Send + Sync) -> PortResult<T>
+    where
+        T: PartialEq + fmt::Debug + Send + Sync,
+        F: Future<Output = PortResult<T>> + Send,
+    {
+        let own = ask(self.store.clone()).await;
+        same(&self.line.world, what, &own, ask).await;
+        own
+    }
 }
 
 #[async_trait]
 impl Store for SimStore {
     async fn load(&self, keys: &Keys, now_ms: u64) -> PortResult<View> {
-        self.call("load", self.store.load(keys, now_ms)).await
+        self.both("load", |store| async move { store.load(keys, now_ms).await }).await
     }
 
     async fn commit(&self, decision: &Decision, now_ms: u64) -> PortResult<()> {
-        let result = self.call("commit", self.store.commit(decision, now_ms)).await;
+        let result = self.both("commit", |store| async move { store.commit(decision, now_ms).await }).await;
         if let Err(error) = &result {
             self.line.world.trace(|| format!("commit: {error}"));
         }
@@ -419,48 +439,51 @@ impl Store for SimStore {
         until_ms: u64,
         limit: usize,
     ) -> PortResult<Vec<(EffectId, Pending)>> {
-        self.call("lease effects", self.store.lease_due(owner, now_ms, until_ms, limit)).await
+        let lease = |store: Arc<dyn Store>| async move { store.lease_due(owner, now_ms, until_ms, limit).await };
+        self.both("lease effects", lease).await
     }
 
     async fn retry_effect(&self, id: &EffectId, owner: &str, due_ms: u64) -> PortResult<()> {
-        self.call("retry effect", self.store.retry_effect(id, owner, due_ms)).await
+        self.both("retry effect", |store| async move { store.retry_effect(id, owner, due_ms).await }).await
     }
 
     async fn finish_effect(&self, id: &EffectId, owner: &str) -> PortResult<()> {
-        self.call("finish effect", self.store.finish_effect(id, owner)).await
+        self.both("finish effect", |store| async move { store.finish_effect(id, owner).await }).await
     }
 
     async fn next_due_ms(&self) -> PortResult<Option<u64>> {
         self.line.life.alive().await;
-        self.store.next_due_ms().await
+        self.ask("next due", |store| async move { store.next_due_ms().await }).await
     }
 
     async fn lease(&self, name: &str, owner: &Arc<str>, now_ms: u64, until_ms: u64) -> PortResult<bool> {
-        self.call("lease", self.store.lease(name, owner, now_ms, until_ms)).await
+        self.both("lease", |store| async move { store.lease(name, owner, now_ms, until_ms).await }).await
     }
 
     async fn take_budget(&self, name: &str, limits: Bucket, points: u32, now_ms: u64) -> PortResult<Grant> {
-        self.call("take budget", self.store.take_budget(name, limits, points, now_ms)).await
+        let take = |store: Arc<dyn Store>| async move { store.take_budget(name, limits, points, now_ms).await };
+        self.both("take budget", take).await
     }
 
     async fn block_budget(&self, name: &str, limits: Bucket, until_ms: u64) -> PortResult<()> {
-        self.call("block budget", self.store.block_budget(name, limits, until_ms)).await
+        self.both("block budget", |store| async move { store.block_budget(name, limits, until_ms).await }).await
     }
 
     async fn scan(&self) -> PortResult<Scan> {
-        self.call("scan", self.store.scan()).await
+        self.both("scan", |store| async move { store.scan().await }).await
     }
 
     async fn set_suspicions(&self, suspicions: BTreeMap<String, u64>) -> PortResult<()> {
-        self.call("set suspicions", self.store.set_suspicions(suspicions)).await
+        let (suspicions, what) = (&suspicions, "set suspicions");
+        self.both(what, |store| async move { store.set_suspicions(suspicions.clone()).await }).await
     }
 
     async fn expire(&self, now_ms: u64) -> PortResult<()> {
-        self.call("expire", self.store.expire(now_ms)).await
+        self.both("expire", |store| async move { store.expire(now_ms).await }).await
     }
 
     async fn records(&self, about: &About, limit: usize) -> PortResult<Vec<Record>> {
-        self.call("records", self.store.records(about, limit)).await
+        self.both("records", |store| async move { store.records(about, limit).await }).await
     }
 }
 

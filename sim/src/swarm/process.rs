@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     future::Future,
     sync::{
-        Arc, Mutex, PoisonError, Weak,
+        Arc, Mutex, OnceLock, PoisonError, Weak,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
@@ -36,6 +36,7 @@ use tokio::{
 };
 
 use super::{
+    beside::Beside,
     ports::{SimClock, SimCompute, SimGitHub, SimNotifier, SimStore},
     world::World,
 };
@@ -67,6 +68,8 @@ pub(crate) const CLAIM_KEY: &str = "claim-key-s3cr3t";
 #[derive(Default)]
 pub(crate) struct Fleet {
     pub(crate) store: Arc<MemStore>,
+    /// A second store, held against the first.
+    pub(crate) beside: OnceLock<Beside>,
     live: Mutex<Vec<Option<Arc<Process>>>>,
     turn: AtomicUsize,
     decider: Mutex<Option<Arc<dyn Decider>>>,
@@ -119,6 +122,14 @@ impl Fleet {
 
     pub(crate) fn set_length(&self, job: JobId, ms: u64) {
         self.lengths.lock().unwrap_or_else(PoisonError::into_inner).insert(job, ms);
+    }
+
+    /// Loses all that is stored.
+    pub(crate) fn empty_store(&self) {
+        self.store.clear();
+        if let Some(beside) = self.beside.get() {
+            (beside.clear)();
+        }
     }
 
     /// Starts `count` controllers, each kept alive.
@@ -233,7 +244,7 @@ async fn keep_alive(world: &Arc<World>, slot: usize) {
         world.latency(DOWN_MS).await;
         // One store, one process: what the dead one held is free at once, as after a restart of `serve`. A queue that
         // many read gives letters out again when nobody acknowledged them in time.
-        if world.lock().profile.controllers == 1 {
+        if world.lock().profile.controllers == 1 && world.fleet.beside.get().is_none() {
             world.fleet.store.restart();
         } else {
             world.fleet.store.return_letters();

@@ -198,7 +198,7 @@ async fn lose_store(world: Arc<World>, at_ms: u64) {
     world.sleep(at_ms).await;
     world.trace(|| "the store is emptied".into());
     *world.lock().faults.entry("store emptied").or_default() += 1;
-    world.fleet.store.clear();
+    world.fleet.empty_store();
 }
 
 /// A person stops runners, closes or drains a class and opens it again.

@@ -168,7 +168,7 @@ impl Scene {
     /// The store loses all that it holds.
     pub fn empty_store(&self) {
         self.world.trace(|| "the store is emptied".into());
-        self.world.fleet.store.clear();
+        self.world.fleet.empty_store();
     }
 
     /// The clocks of all controllers are set by so much, milliseconds.

@@ -30,6 +30,7 @@ use tokio::runtime::Runtime;
 use tracing::level_filters::LevelFilter;
 
 use super::{
+    beside::Beside,
     check,
     process::CLAIM_KEY,
     profile::Profile,
@@ -59,6 +60,7 @@ pub struct Story {
     told: BTreeSet<NoticeKind>,
     maybe_told: BTreeSet<NoticeKind>,
     errors: bool,
+    beside: Option<Beside>,
 }
 
 /// What came of a story that ended well.
@@ -108,6 +110,7 @@ impl Story {
             told: BTreeSet::new(),
             maybe_told: BTreeSet::new(),
             errors: false,
+            beside: None,
         }
     }
 
@@ -194,6 +197,12 @@ impl Story {
         self
     }
 
+    /// A second store is asked the same and must answer the same.
+    #[must_use]
+    pub fn beside(self, beside: Beside) -> Self {
+        Self { beside: Some(beside), ..self }
+    }
+
     /// ERROR lines belong to it.
     #[must_use]
     pub fn may_log_errors(self) -> Self {
@@ -244,6 +253,9 @@ impl Story {
         let world = World::new(hub, self.policy.clone(), self.profile.clone(), rng, true);
         world.lock().crash_at_call = self.crash_at_call;
         *world.fleet.pace.lock().unwrap_or_else(PoisonError::into_inner) = self.pace;
+        if let Some(beside) = &self.beside {
+            let _first = world.fleet.beside.set(beside.clone());
+        }
         if let Some(core) = &self.core {
             world.fleet.set_decider(core.clone());
         }
