@@ -5,12 +5,18 @@
 //! `controller` and the types of this crate.
 
 mod cloud;
+pub mod dynamo;
 pub mod ecs;
 pub mod environment;
 mod heard;
 pub mod queue;
 pub mod secrets;
+mod rows;
 pub mod settings;
 pub mod stack;
+mod tables;
+pub mod valkey;
 
 pub use cloud::{AccessKey, Cloud, CloudSettings, Identity};
+pub use rows::Keep;
+pub use tables::{Tables, Usage};

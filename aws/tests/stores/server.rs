@@ -1,0 +1,140 @@
+//! Servers as child processes: started on a port of their own, killed, started again with what they had on disk.
+
+use std::{
+    ffi::OsString,
+    net::{SocketAddr, TcpListener, TcpStream},
+    process::{Child, Command, Stdio},
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+/// A server that does not listen by then has failed.
+const START_WITHIN: Duration = Duration::from_secs(30);
+
+/// All that were started: what a failed test leaves running ends with this program.
+static CHILDREN: Mutex<Vec<Arc<Mutex<Child>>>> = Mutex::new(Vec::new());
+
+/// Ends what still runs.
+pub(crate) fn end_all() {
+    CHILDREN.lock().unwrap().drain(..).for_each(|child| end(&child));
+}
+
+fn end(child: &Mutex<Child>) {
+    let mut child = child.lock().unwrap_or_else(PoisonError::into_inner);
+    // It may have been killed already.
+    let _gone = child.kill();
+    let _status = child.wait();
+}
+
+/// A child process that listens.
+pub(crate) struct Server {
+    command: Box<dyn Fn(u16) -> Command + Send + Sync>,
+    port: u16,
+    child: Arc<Mutex<Child>>,
+    _dir: tempfile::TempDir,
+}
+
+impl Server {
+    /// Valkey, which syncs each write to its disk.
+    pub(crate) fn valkey(arguments: &[&str]) -> Self {
+        let program = program("TEST_VALKEY_SERVER");
+        let dir = tempfile::tempdir().unwrap();
+        let (path, more) = (dir.path().to_owned(), arguments.iter().map(ToString::to_string).collect::<Vec<_>>());
+        Self::start(dir, move |port| {
+            let mut command = Command::new(&program);
+            command.args(["--bind", "127.0.0.1", "--port", &port.to_string(), "--save", ""]);
+            command.args(["--appendonly", "yes", "--appendfsync", "always", "--dir"]).arg(&path).args(&more);
+            command
+        })
+    }
+
+    /// A local AWS. It keeps nothing when it is killed.
+    pub(crate) fn ministack() -> Self {
+        let program = program("TEST_MINISTACK");
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().to_owned();
+        Self::start(dir, move |port| {
+            let mut command = Command::new(&program);
+            command.env("GATEWAY_PORT", port.to_string()).env("STATE_DIR", &path).current_dir(&path);
+            command
+        })
+    }
+
+    fn start(dir: tempfile::TempDir, command: impl Fn(u16) -> Command + Send + Sync + 'static) -> Self {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let child = Arc::new(Mutex::new(spawn(&mut command(port), port)));
+        CHILDREN.lock().unwrap().push(child.clone());
+        Self { command: Box::new(command), port, child, _dir: dir }
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// SIGKILL: nothing is tidied up.
+    pub(crate) fn kill(&mut self) {
+        end(&self.child);
+    }
+
+    /// Starts it again where it was.
+    pub(crate) fn restart(&mut self) {
+        *self.child.lock().unwrap() = spawn(&mut (self.command)(self.port), self.port);
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        end(&self.child);
+    }
+}
+
+fn program(variable: &str) -> OsString {
+    std::env::var_os(variable).unwrap()
+}
+
+fn spawn(command: &mut Command, port: u16) -> Child {
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let began = Instant::now();
+    while TcpStream::connect_timeout(&SocketAddr::from(([127, 0, 0, 1], port)), Duration::from_secs(1)).is_err() {
+        assert!(child.try_wait().unwrap().is_none(), "the server ended");
+        assert!(began.elapsed() < START_WITHIN, "the server does not listen"); // deadline
+        std::thread::yield_now();
+    }
+    child
+}
+
+/// A way to a server on which every so many answers get lost, and the connection with them; its port.
+pub(crate) async fn lossy(port: u16, one_in: u32) -> u16 {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let way = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((caller, _)) = listener.accept().await {
+            if let Ok(server) = tokio::net::TcpStream::connect(("127.0.0.1", port)).await {
+                tokio::spawn(carry(caller, server, one_in));
+            }
+        }
+    });
+    way
+}
+
+async fn carry(caller: tokio::net::TcpStream, server: tokio::net::TcpStream, one_in: u32) {
+    let ((mut from_caller, mut to_caller), (mut from_server, mut to_server)) =
+        (caller.into_split(), server.into_split());
+    let there = async { tokio::io::copy(&mut from_caller, &mut to_server).await.map(drop) };
+    let back = async {
+        let mut bytes = vec![0; 65_536];
+        loop {
+            let count = from_server.read(&mut bytes).await?;
+            if count == 0 || fastrand::u32(0..one_in) == 0 {
+                return Ok::<(), std::io::Error>(());
+            }
+            to_caller.write_all(&bytes[..count]).await?;
+        }
+    };
+    tokio::select! {
+        _ = there => {}
+        _ = back => {}
+    }
+}
