@@ -12,8 +12,8 @@ mod write;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::{Client, config};
-use aws_smithy_types::timeout::TimeoutConfig;
 use controller::ports::{PortError, PortResult};
 use fleet::ledger::RowError;
 

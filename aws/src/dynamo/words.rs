@@ -1,7 +1,7 @@
 //! What a person reads when the table cannot be used: what happened, and what to do about it.
 
+use aws_sdk_dynamodb::error::BuildError;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
-use aws_smithy_types::error::operation::BuildError;
 use controller::ports::{ErrorKind, PortError};
 use fleet::ledger::RowError;
 

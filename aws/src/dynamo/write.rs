@@ -1,5 +1,6 @@
 //! Writes: a transaction, or one write where one row is all.
 
+use aws_sdk_dynamodb::error::BuildError;
 use aws_sdk_dynamodb::{
     error::{ProvideErrorMetadata, SdkError},
     operation::transact_write_items::TransactWriteItemsError,
@@ -8,7 +9,6 @@ use aws_sdk_dynamodb::{
         TransactWriteItem, Update, WriteRequest,
     },
 };
-use aws_smithy_types::error::operation::BuildError;
 use controller::ports::PortResult;
 
 use super::{
