@@ -4,9 +4,13 @@
 //! Nothing is decided here: the rules are `fleet`'s, the way in is `github`'s, the rest is `controller`'s.
 
 pub mod agent;
+pub mod clock;
 pub mod hello;
 pub mod http;
+pub mod notices;
+pub mod parts;
 pub mod scaler;
+pub mod start;
 pub mod sweep;
 pub mod wake;
 pub mod webhook;
