@@ -3,6 +3,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a tool for people speaks on its terminal")]
 
 mod bench;
+mod dist;
 mod docs;
 mod fuzz;
 mod sim;
@@ -20,6 +21,7 @@ struct Command {
 const COMMANDS: &[Command] = &[
     Command { name: "tidy", about: "check what the compiler does not: names, layers, links, sizes", run: tidy::run },
     Command { name: "sim", about: "run random worlds against the core and check its promises", run: sim::run_command },
+    Command { name: "dist", about: "build what is deployed and published: functions, agent", run: dist::run },
     Command { name: "docs", about: "write the documents that are made from the code", run: docs::run },
     Command { name: "bench", about: "measure: `bench core`, `bench serve`", run: bench::run },
     Command { name: "fuzz", about: "send bent requests through the webhook's way in", run: fuzz::run },

@@ -17,17 +17,15 @@ mod acks;
 mod engine;
 mod load;
 mod memory;
-mod payload;
 mod site;
 mod starts;
-mod usage;
 mod world;
 
 use std::{path::PathBuf, process::Command, time::Duration};
 
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
-use super::table::Table;
+use super::{payload, table::Table, usage};
 
 /// A result, or what went wrong in words.
 pub(super) type Measured<T> = Result<T, String>;
