@@ -51,7 +51,7 @@ fn watch(args: &StatusArgs) -> Result<ExitCode, Failure> {
         let text = if args.json {
             facts::Facts::of(&picture).json() + "\n"
         } else if redraws {
-            format!("{HOME}{}", screen::fitted(&mut picture, terminal::size()))
+            format!("{HOME}{}", terminal::lines(&screen::fitted(&mut picture, terminal::size())))
         } else {
             let line = screen::line(&picture);
             if line == told { String::new() } else { format!("{}  {line}\n", terminal::utc(picture.now_ms)) }

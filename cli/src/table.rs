@@ -1,7 +1,10 @@
 //! Text for people: columns, spans of time, shortened words. Pure.
 
-/// A table whose columns are as wide as they need; none if there are no rows.
+use crate::terminal::word;
+
+/// A table whose columns are as wide as they need; none if there are no rows. A cell may hold anybody's words.
 pub(crate) fn columns<const N: usize>(heads: [&str; N], rows: &[[String; N]]) -> String {
+    let rows: Vec<[String; N]> = rows.iter().map(|row| row.each_ref().map(|cell| word(cell).into_owned())).collect();
     let width = |column: usize| {
         let cells = rows.iter().map(|row| row[column].chars().count());
         cells.chain([heads[column].chars().count()]).max().unwrap_or(0)
@@ -9,7 +12,7 @@ pub(crate) fn columns<const N: usize>(heads: [&str; N], rows: &[[String; N]]) ->
     let widths: [usize; N] = std::array::from_fn(width);
     let heads: [String; N] = heads.map(str::to_owned);
     let mut text = String::new();
-    for row in [&heads].into_iter().chain(rows) {
+    for row in [&heads].into_iter().chain(&rows) {
         let mut line = String::new();
         for (cell, width) in row.iter().zip(widths) {
             line.push_str(&format!("{cell:width$}  "));
@@ -62,6 +65,8 @@ mod tests {
     fn columns_are_as_wide_as_they_need() {
         let rows = [["a".to_owned(), "1".to_owned()], ["longer".to_owned(), String::new()]];
         assert_eq!(columns(["NAME", "N"], &rows), "NAME    N\na       1\nlonger\n");
+        let hostile = [["a\nb".to_owned(), "1".to_owned()]];
+        assert_eq!(columns(["NAME", "N"], &hostile), "NAME     N\na\\u{a}b  1\n");
     }
 
     #[test]

@@ -1,6 +1,12 @@
 //! The two outputs: results on stdout, complaints on stderr. A closed output ends nothing.
+//!
+//! Names of jobs, labels and repositories are anybody's, and what a terminal is told it does: nothing goes out that is
+//! not to be read.
 
-use std::io::{self, Write as _};
+use std::{
+    borrow::Cow,
+    io::{self, Write as _},
+};
 
 pub(crate) use fleet::utc::utc;
 
@@ -8,10 +14,11 @@ pub(crate) use fleet::utc::utc;
 pub(crate) fn say(line: &str) {
     let mut out = io::stdout().lock();
     // A reader that went away (`| head`) is no failure of ours.
-    let _unheard = writeln!(out, "{line}").and_then(|()| out.flush());
+    let _unheard = writeln!(out, "{}", lines(line)).and_then(|()| out.flush());
 }
 
-/// Writes text without a line's end to stdout, at once; whether somebody still reads it.
+/// Writes text without a line's end to stdout, at once, as it is: what is not ours in it goes through [`lines`] before.
+/// Whether somebody still reads it.
 pub(crate) fn draw(text: &str) -> bool {
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_ok()
@@ -27,5 +34,47 @@ pub(crate) fn size() -> (usize, usize) {
 
 /// Writes a failure to stderr.
 pub(crate) fn complain(line: &str) {
-    let _unheard = writeln!(io::stderr().lock(), "self-runners: {line}");
+    let _unheard = writeln!(io::stderr().lock(), "self-runners: {}", lines(line));
+}
+
+/// A text of lines, in which nothing steers the terminal.
+pub(crate) fn lines(text: &str) -> Cow<'_, str> {
+    readable(text, |character| character != '\n' && steers(character))
+}
+
+/// A text of one line, in which nothing steers the terminal: for a name from outside within a line of ours.
+pub(crate) fn word(text: &str) -> Cow<'_, str> {
+    readable(text, steers)
+}
+
+/// Writes what is not to be seen as `\u{1b}`.
+fn readable(text: &str, hidden: impl Fn(char) -> bool) -> Cow<'_, str> {
+    if !text.contains(&hidden) {
+        return text.into();
+    }
+    let show = |character: char| {
+        if hidden(character) { character.escape_unicode().to_string() } else { character.to_string() }
+    };
+    text.chars().map(show).collect::<String>().into()
+}
+
+/// Control characters, those that turn the direction of writing (<https://trojansource.codes>), and those without a width.
+fn steers(character: char) -> bool {
+    character.is_control()
+        || matches!(character,
+            '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
+            | '\u{e0000}'..='\u{e007f}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_from_outside_steers_the_terminal() {
+        let name = "a\x1b[2J\r\nb\u{9b}\u{202e}c\u{200b}";
+        assert_eq!(word(name), "a\\u{1b}[2J\\u{d}\\u{a}b\\u{9b}\\u{202e}c\\u{200b}");
+        assert_eq!(lines("a\nb\x1bc"), "a\nb\\u{1b}c");
+        assert_eq!(word("Grüße, 日本語 ✓"), "Grüße, 日本語 ✓");
+    }
 }

@@ -4,12 +4,13 @@
 mod durations;
 mod now;
 
-use std::process::ExitCode;
+use std::{collections::HashSet, process::ExitCode};
 
 use controller::ports::{About, PortError};
 use fleet::{
-    decide::RUNS_ON,
+    decide::{RAN_ON, RUNS_ON},
     ids::{JobId, Repo, RunId, RunnerName},
+    job::Job,
     view::Record,
 };
 use local::sqlite::SqliteReader;
@@ -70,20 +71,23 @@ fn job(
 ) -> Result<Option<String>, Failure> {
     let mut entries = records(reader, &About::Job(id))?;
     let row = picture.ledger.job(id).cloned();
+    entries.splice(0..0, heard_late(&entries, row.as_ref()));
     if entries.is_empty() && row.is_none() {
         return Ok(None);
     }
-    let durations = durations::told(&entries, row.as_ref());
+    let durations = durations::told(&entries);
     if let Some(runner) = runner_in(&entries) {
         entries.extend(records(reader, &About::Runner(runner))?);
         entries.sort_by_key(|entry| entry.at_ms);
-        entries.dedup();
+        // What is about both is found twice, with others of the same moment between.
+        let mut seen = HashSet::new();
+        entries.retain(|entry| seen.insert((entry.at_ms, entry.text.clone())));
     }
     let head = match &row {
         Some(row) => {
             let facts = &row.facts;
-            let labels = facts.labels.join(", ");
-            format!("job {id} `{}` of {}, which asks for {labels}", facts.name, facts.repo)
+            let (name, labels) = (terminal::word(&facts.name), facts.labels.join(", "));
+            format!("job {id} `{name}` of {}, which asks for {}", facts.repo, terminal::word(&labels))
         }
         None => repo.map_or_else(|| format!("job {id}"), |repo| format!("job {id} of {repo}")),
     };
@@ -113,7 +117,13 @@ fn run(reader: &SqliteReader, picture: &mut Picture, id: RunId, repo: Option<&Re
 
 /// A runner's story; `None` if nothing is known of it.
 fn runner(reader: &SqliteReader, picture: &Picture, name: &RunnerName) -> Result<Option<String>, Failure> {
-    let entries = records(reader, &About::Runner(name.clone()))?;
+    let mut entries = records(reader, &About::Runner(name.clone()))?;
+    for entry in &mut entries {
+        // Said of a job; here the reader asks about the runner.
+        if let Some(job) = entry.job.filter(|_| entry.text.starts_with(RUNS_ON) || entry.text.starts_with(RAN_ON)) {
+            entry.text = format!("job {job} {}", entry.text);
+        }
+    }
     let line = picture.runners(true).into_iter().find(|line| line.name == *name);
     if entries.is_empty() && line.is_none() {
         return Ok(None);
@@ -133,7 +143,18 @@ fn records(reader: &SqliteReader, about: &About) -> Result<Vec<Record>, Failure>
 
 /// Our runner that a job's entries name.
 fn runner_in(entries: &[Record]) -> Option<RunnerName> {
-    entries.iter().rev().find_map(|entry| entry.text.strip_prefix(RUNS_ON).and_then(base_name))
+    let named = |entry: &Record| {
+        entry.text.strip_prefix(RUNS_ON).or_else(|| entry.text.strip_prefix(RAN_ON)).and_then(base_name)
+    };
+    entries.iter().rev().find_map(named)
+}
+
+/// GitHub's own word of when a job was created, where it was heard of later than that. It has whole seconds only.
+fn heard_late(entries: &[Record], row: Option<&Job>) -> Option<Record> {
+    let created_ms = row?.head().created_ms;
+    let first_ms = entries.first()?.at_ms;
+    let late = created_ms > 0 && created_ms + 1_000 <= first_ms;
+    late.then(|| Record { at_ms: created_ms, job: row.map(|row| row.facts.id), runner: None, text: CREATED.into() })
 }
 
 /// One line an entry, with the time since the first. What was decided again and again, as for a job that is not for us
@@ -148,10 +169,13 @@ fn timeline(entries: &[Record]) -> String {
             1 => String::new(),
             times => format!(" ({times} times in {})", span(last.at_ms.saturating_sub(entry.at_ms))),
         };
-        format!("  {}  {later:>14}  {}{times}\n", terminal::utc(entry.at_ms), entry.text)
+        format!("  {}  {later:>14}  {}{times}\n", terminal::utc(entry.at_ms), terminal::word(&entry.text))
     };
     entries.chunk_by(|one, next| one.text == next.text).map(line).collect()
 }
+
+/// Of a job that was heard of late.
+const CREATED: &str = "created at GitHub";
 
 /// More than any job or runner has.
 const RECORDS_MAX: usize = 200;

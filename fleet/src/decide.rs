@@ -28,6 +28,9 @@ const INTERRUPTED_NOTICE_AFTER_MS: u64 = 2 * 60_000;
 /// What the record of a job that began says before the runner's name.
 pub const RUNS_ON: &str = "runs on ";
 
+/// How a record begins that names the runner of a job whose beginning was not heard of: it is heard of at its end.
+pub const RAN_ON: &str = "ran on ";
+
 /// What the record of a job that ended says before how it did.
 pub const ENDED: &str = "ended: ";
 
@@ -163,7 +166,7 @@ impl<'a> Draft<'a> {
 
     fn set_aside(&mut self, facts: &JobFacts, outcome: Outcome) -> Outcome {
         if let Outcome::Forbidden(why) | Outcome::Ignored(why) = &outcome {
-            self.record(Some(facts.id), None, why.clone());
+            self.record(Some(facts.id), None, format!("{why} (it is `{}` of {})", facts.name, facts.repo));
         }
         outcome
     }
@@ -171,6 +174,7 @@ impl<'a> Draft<'a> {
     fn job_step(&mut self, known: Option<Job>, facts: &JobFacts, input: &JobInput) -> Outcome {
         let before = known.as_ref().map(|job| &job.state);
         self.out.steps.push(("job", before.map_or("(none)", JobState::label), input.label()));
+        let was_running = matches!(before, Some(JobState::Running { .. }));
         let Some(state) = job::step(before, input, self.now_ms) else {
             return Outcome::Duplicate;
         };
@@ -194,12 +198,25 @@ impl<'a> Draft<'a> {
             JobState::Running { runner, .. } => format!("{RUNS_ON}{runner}"),
             JobState::Done { conclusion, .. } => format!("{ENDED}{}", conclusion.text()),
         };
+        if let JobInput::Completed { runner, .. } = input
+            && !runner.is_empty()
+            && !was_running
+        {
+            self.record(Some(facts.id), self.our_base(runner), format!("{RAN_ON}{runner}"));
+        }
         // The words for a queued job are found after the launches are decided.
         if job.pool.is_none() || job.state != JobState::Queued {
-            self.record(Some(facts.id), None, text.clone());
+            let runner =
+                matches!(job.state, JobState::Running { .. }).then(|| self.our_base(input.runner()?)).flatten();
+            self.record(Some(facts.id), runner, text.clone());
         }
         self.set_job(job);
         Outcome::Accepted(text)
+    }
+
+    /// Our runner that GitHub means by this name.
+    fn our_base(&self, registered: &str) -> Option<RunnerName> {
+        RunnerName::parse_registered(&self.policy.prefix(), registered).map(|(base, _)| base)
     }
 
     /// The pool of a queued job, and words about it.

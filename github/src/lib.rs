@@ -20,5 +20,5 @@ mod wire;
 pub use app::{App, AppKey, AppTokens};
 pub use client::{Checked, Client, RunnerGroup, RunnerToken};
 pub use fields::FieldError;
-pub use settings::{GITHUB_COM, Settings, TIMEOUT_MS};
+pub use settings::{GITHUB_COM, Settings, TIMEOUT_MS, check_base_url};
 pub use token::{StaticToken, TokenSource};

@@ -83,6 +83,14 @@ pub(crate) fn base(text: &str) -> PortResult<Url> {
     }
 }
 
+/// Looks at a base URL without asking anybody.
+///
+/// # Errors
+/// It is none, or a token would go out in clear.
+pub fn check_base_url(text: &str) -> Result<(), String> {
+    base(text).map(drop).map_err(|error| error.message)
+}
+
 /// Whether what is sent there stays here: the loopback address, or another of this machine's own (the bridge of its
 /// containers), which is what can be listened on.
 fn is_this_machine(url: &Url) -> bool {

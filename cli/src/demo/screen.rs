@@ -76,7 +76,7 @@ impl Screen {
             text.push('\n');
         }
         self.drawn = lines.len();
-        terminal::draw(&text);
+        terminal::draw(&terminal::lines(&text));
     }
 
     fn tell(&mut self, head: &Headline, lives: &[JobLife]) {

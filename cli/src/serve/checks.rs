@@ -280,6 +280,11 @@ pub(crate) fn url(text: &str) -> Result<String, String> {
     Err(format!("`{text}` is no URL: begin it with http:// or https://"))
 }
 
+/// Where GitHub is: tokens go there.
+pub(super) fn github_url(text: &str) -> Result<(), String> {
+    url(text).and_then(|_| github::check_base_url(text))
+}
+
 /// What is left for everything else must be enough.
 pub(super) fn poll_share(percent: u32) -> Result<(), String> {
     if percent <= POLL_SHARE_MAX {

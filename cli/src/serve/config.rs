@@ -124,7 +124,7 @@ pub(crate) enum EngineSection {
         /// When images are fetched from their registry.
         #[serde(default)]
         pull: PullWhen,
-        /// Where the engine listens: `unix:///PATH`, or `tcp://127.0.0.1:PORT`.
+        /// Where the engine listens: `unix:///PATH`, or `tcp://127.0.0.1:PORT`. If absent, what `DOCKER_HOST` says.
         #[serde(default = "docker_host")]
         host: String,
         /// The bridge network that containers are in. Without `public_url` the daemon listens on its gateway address too,

@@ -78,7 +78,10 @@ impl Plan {
         let listen = problems.keep(&["listen"], checks::listen(&file.listen));
         let public_url = file.public_url.as_deref().map(checks::url).transpose();
         let public_url = problems.keep(&["public_url"], public_url);
-        problems.keep(&["github", "api_url"], checks::url(&file.github.api_url));
+        problems.keep(&["github", "api_url"], checks::github_url(&file.github.api_url));
+        if let Some(url) = &file.github.releases_url {
+            problems.keep(&["github", "releases_url"], checks::github_url(url));
+        }
         problems.keep(&["github", "poll_share_percent"], checks::poll_share(file.github.poll_share_percent));
         let data_dir = file
             .data_dir

@@ -215,6 +215,45 @@ fn a_variable_of_no_key_is_warned_about() {
     assert!(ran.out.ends_with("1 warning\n"), "{ran:?}");
 }
 
+/// What `serve` would refuse when it begins is told where it is written.
+#[test]
+fn a_token_that_would_go_out_in_clear_is_told_before_it_does() {
+    let place = Place::new();
+    for (key, variable) in
+        [("api_url", "SELF_RUNNERS_GITHUB_API_URL"), ("releases_url", "SELF_RUNNERS_GITHUB_RELEASES_URL")]
+    {
+        let mut command = program();
+        command
+            .args(["config", "check", "--config"])
+            .arg(place.config())
+            .env(variable, "http://ghe.example.com/api/v3");
+        let ran = ran(command.env("GITHUB_TOKEN", "t").output().unwrap());
+        let words = format!(
+            "{variable}: github.{key}: GitHub's base URL `http://ghe.example.com/api/v3` must begin with https"
+        );
+        assert!(ran.code == 2 && ran.out.contains(&words), "{ran:?}");
+    }
+}
+
+#[test]
+fn dockers_own_variable_counts_where_nothing_of_ours_names_a_host() {
+    let place = Place::new();
+    let show = |text: &str| {
+        write(&place.config(), text);
+        let mut command = program();
+        command.args(["config", "show", "--config"]).arg(place.config()).env("DOCKER_HOST", "tcp://127.0.0.1:2375");
+        ran(command.env("GITHUB_TOKEN", "t").output().unwrap()).out
+    };
+    let docker = "[owners.acme]\n[engine]\nkind = \"docker\"\n";
+    let named = format!("{docker}host = \"unix:///own.sock\"\n");
+    let line = |out: String| out.lines().find(|line| line.starts_with("engine.host")).map(str::to_owned);
+    assert!(
+        line(show(docker)).is_some_and(|line| line.contains("tcp://127.0.0.1:2375") && line.contains("DOCKER_HOST"))
+    );
+    assert!(line(show(&named)).is_some_and(|line| line.contains("unix:///own.sock")));
+    assert_eq!(line(show("[owners.acme]\n[engine]\nkind = \"process\"\n")), None);
+}
+
 #[test]
 fn the_file_of_the_current_folder_is_the_usual_one() {
     let place = Place::new();

@@ -218,6 +218,21 @@ fn a_late_in_progress_does_not_make_an_ended_job_run_again() {
     assert!(matches!(desk.live()[0].state, RunnerState::Ending { .. }));
 }
 
+/// With polling alone the beginning of a quick job is not heard of.
+#[test]
+fn the_runner_of_a_job_that_is_heard_of_at_its_end_is_recorded_for_both() {
+    let mut desk = Desk::new(6);
+    desk.tell(&[job(1, JobInput::Queued)]);
+    let runner = desk.idle();
+    let said = |decision: &Decision| decision.records.iter().map(|it| it.text.clone()).collect::<Vec<_>>();
+    let quick = desk.decide(&[job(1, completed(&runner))]);
+    assert_eq!(said(&quick)[..2], [format!("ran on {runner}-1"), "ended: success".to_owned()]);
+    assert_eq!((quick.records[0].job, &quick.records[0].runner), (Some(JobId(1)), &Some(runner.clone())));
+    desk.tell(&[job(1, in_progress(&runner))]);
+    let usual = desk.decide(&[job(1, completed(&runner))]);
+    assert_eq!(said(&usual)[0], "ended: success");
+}
+
 #[test]
 fn an_agent_that_is_at_work_counts_for_its_job_until_github_names_it() {
     let mut desk = Desk::new(6);

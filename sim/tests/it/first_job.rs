@@ -53,7 +53,8 @@ fn a_job_gets_a_runner_of_its_own_and_nothing_is_left() {
         assert!(why.contains(&"ended: success".to_owned()), "{why:?}");
         let why = world.why_runner(runner).await;
         assert_eq!(why[0], format!("{runner} is started for pool small@acme/web[linux,self-hosted]"));
-        assert_eq!(why[2], format!("{runner} is gone: exit 0"));
+        assert_eq!(why[1], format!("runs on {runner}-1"));
+        assert_eq!(why[3], format!("{runner} is gone: exit 0"));
     });
     assert_eq!((told.started, told.peak), (1, 1));
 }

@@ -20,7 +20,9 @@ impl Variables {
     /// Those of this process.
     pub(crate) fn of_process() -> Self {
         let short = |name: &str| SHORT.iter().any(|(_, short)| *short == name);
-        let ours = |name: &str| name.starts_with(PREFIX) || short(name) || secrets::VARIABLES.contains(&name);
+        let ours = |name: &str| {
+            name.starts_with(PREFIX) || short(name) || secrets::VARIABLES.contains(&name) || name == DOCKER_HOST
+        };
         Self::of(env::vars_os().filter_map(|(name, value)| {
             let name = name.into_string().ok().filter(|name| ours(name))?;
             Some((name, value.into_string().ok()?))
@@ -41,8 +43,22 @@ impl Variables {
     pub(super) fn put_over(&self, tree: &mut Node, shape: &Shape, problems: &mut Problems) {
         let mut known: Vec<String> = OTHERS.iter().map(ToString::to_string).collect();
         self.put_keys(&[], tree, shape, &mut known, problems);
+        self.put_docker_host(tree);
         for name in self.0.keys().filter(|name| name.starts_with(PREFIX) && !known.contains(name)) {
             problems.warn_at(Origin::Variable(name.clone()), "no key has this variable; it changes nothing");
+        }
+    }
+
+    /// As Docker's own command line does, where nothing of ours names a host.
+    fn put_docker_host(&self, tree: &mut Node) {
+        let engine = tree.get("engine");
+        let is_docker =
+            engine.and_then(|engine| engine.get("kind")).is_some_and(|kind| kind.value() == "docker".into());
+        if let Some(host) =
+            self.get(DOCKER_HOST).filter(|_| is_docker && engine.is_some_and(|it| it.get("host").is_none()))
+        {
+            let node = Node::from_value(host.into(), &Origin::Variable(DOCKER_HOST.into()));
+            tree.put(&["engine".into(), "host".into()], node);
         }
     }
 
@@ -120,6 +136,9 @@ const PREFIX: &str = "SELF_RUNNERS_";
 
 /// Keys with a shorter variable beside the one of the rule.
 const SHORT: [(&[&str], &str); 2] = [(&["data_dir"], "SELF_RUNNERS_DATA"), (&["github", "app_id"], "GITHUB_APP_ID")];
+
+/// Docker's own variable for where its engine listens.
+const DOCKER_HOST: &str = "DOCKER_HOST";
 
 /// Variables that are no key of the file.
 const OTHERS: [&str; 2] = ["SELF_RUNNERS_CONFIG", "SELF_RUNNERS_LOG"];
