@@ -82,7 +82,9 @@ fn check(args: &LookArgs) -> Result<ExitCode, Failure> {
     let path = path.as_deref();
     if args.json {
         let told: Vec<_> = problems.iter().map(|problem| problem.object(tree, path)).collect();
-        terminal::say(&json!({ "errors": errors, "warnings": warnings, "problems": told }).to_string());
+        terminal::say(&terminal::json(
+            &json!({ "errors": errors, "warnings": warnings, "problems": told }).to_string(),
+        ));
     } else {
         for problem in problems.iter() {
             let word = if problem.serious { "error" } else { "warning" };

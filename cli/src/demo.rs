@@ -139,7 +139,7 @@ fn conclude(args: &DemoArgs, play: &Play, summary: &Summary) {
     if args.json {
         let kept = args.keep.then(|| play.site.dir().to_string_lossy().into_owned());
         let object = json!({ "summary": summary, "jobs": play.watch.lives, "seed": args.seed, "kept": kept });
-        terminal::say(&object.to_string());
+        terminal::say(&terminal::json(&object.to_string()));
         return;
     }
     terminal::say("\nMilliseconds since the beginning, job by job:");

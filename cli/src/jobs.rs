@@ -30,7 +30,7 @@ pub(crate) fn command(args: &JobsArgs) -> Result<ExitCode, Failure> {
     let mut picture = Picture::take(&args.daemon)?;
     let jobs = picture.jobs(args.all);
     if args.json {
-        terminal::say(&json!({ "now_ms": picture.now_ms, "jobs": jobs }).to_string());
+        terminal::say(&terminal::json(&json!({ "now_ms": picture.now_ms, "jobs": jobs }).to_string()));
         return Ok(ExitCode::SUCCESS);
     }
     let rows: Vec<_> = jobs.iter().map(|job| row(job, picture.now_ms)).collect();

@@ -67,7 +67,7 @@ fn list(args: &ListArgs) -> Result<ExitCode, Failure> {
     let picture = Picture::take(&args.daemon)?;
     let runners = picture.runners(args.all);
     if args.json {
-        terminal::say(&json!({ "now_ms": picture.now_ms, "runners": runners }).to_string());
+        terminal::say(&terminal::json(&json!({ "now_ms": picture.now_ms, "runners": runners }).to_string()));
         return Ok(ExitCode::SUCCESS);
     }
     let rows: Vec<_> = runners.iter().map(|runner| row(runner, picture.now_ms)).collect();

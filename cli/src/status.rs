@@ -32,7 +32,7 @@ pub(crate) fn command(args: &StatusArgs) -> Result<ExitCode, Failure> {
     }
     let mut picture = Picture::take(&args.daemon)?;
     if args.json {
-        terminal::say(&facts::Facts::of(&picture).json());
+        terminal::say(&terminal::json(&facts::Facts::of(&picture).json()));
     } else {
         if let Some(caveat) = picture.caveat() {
             terminal::complain(&caveat);
@@ -49,7 +49,7 @@ fn watch(args: &StatusArgs) -> Result<ExitCode, Failure> {
     loop {
         let mut picture = Picture::take(&args.daemon)?;
         let text = if args.json {
-            facts::Facts::of(&picture).json() + "\n"
+            terminal::json(&facts::Facts::of(&picture).json()) + "\n"
         } else if redraws {
             format!("{HOME}{}", terminal::lines(&screen::fitted(&mut picture, terminal::size())))
         } else {

@@ -37,6 +37,15 @@ pub(crate) fn complain(line: &str) {
     let _unheard = writeln!(io::stderr().lock(), "self-runners: {}", lines(line));
 }
 
+/// JSON on a line of its own: what would steer the terminal is escaped as JSON does it, so programs read what was there.
+pub(crate) fn json(json: &str) -> String {
+    let escape = |character: char| {
+        let units = character.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")).collect::<String>();
+        if character != '\n' && steers(character) { units } else { character.to_string() }
+    };
+    json.chars().map(escape).collect()
+}
+
 /// A text of lines, in which nothing steers the terminal.
 pub(crate) fn lines(text: &str) -> Cow<'_, str> {
     readable(text, |character| character != '\n' && steers(character))
@@ -75,6 +84,10 @@ mod tests {
         let name = "a\x1b[2J\r\nb\u{9b}\u{202e}c\u{200b}";
         assert_eq!(word(name), "a\\u{1b}[2J\\u{d}\\u{a}b\\u{9b}\\u{202e}c\\u{200b}");
         assert_eq!(lines("a\nb\x1bc"), "a\nb\\u{1b}c");
+        let name = "a\u{202e}b\u{e0041}c\x1b";
+        let said = json(&serde_json::json!([name]).to_string());
+        assert_eq!(said, r#"["a\u202eb\udb40\udc41c\u001b"]"#);
+        assert_eq!(serde_json::from_str::<[String; 1]>(&said).unwrap(), [name]);
         assert_eq!(word("Grüße, 日本語 ✓"), "Grüße, 日本語 ✓");
     }
 }

@@ -77,7 +77,7 @@ pub(crate) fn command(args: &WebhookArgs) -> Result<ExitCode, Failure> {
         None => args.made.json(serve::now_ms())?,
     };
     if args.dry_run {
-        terminal::say(&json);
+        terminal::say(&terminal::json(&json));
         return Ok(ExitCode::SUCCESS);
     }
     let secret = secret(args)?;

@@ -32,7 +32,7 @@ pub(super) fn command(args: &LookArgs) -> Result<ExitCode, Failure> {
     if args.json {
         let object = |row: &Row| json!({ "key": row.key, "value": row.value, "origin": row.origin.object(path) });
         let values: Vec<Json> = rows.iter().map(object).collect();
-        terminal::say(&json!({ "values": values }).to_string());
+        terminal::say(&terminal::json(&json!({ "values": values }).to_string()));
     } else {
         let lines: Vec<[String; 3]> =
             rows.iter().map(|row| [row.key.clone(), shown(&row.value), row.origin.place(path)]).collect();
