@@ -4,7 +4,7 @@ use aws_sdk_ecs::{
     config::http::HttpResponse,
     error::{ProvideErrorMetadata, SdkError},
 };
-use controller::ports::ErrorKind;
+use controller::ports::{ErrorKind, PortError};
 
 /// What was heard.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,6 +67,16 @@ pub(crate) fn meaning(action: &str, heard: &Heard) -> Option<(ErrorKind, String)
         }
         Heard::Refused { code, message } => of_code(action, code, message.trim()),
     }
+}
+
+/// A call that failed, in words. `doing` completes "cannot …", `action` is the permission that the call needs.
+pub(crate) fn refused(doing: &str, action: &str, heard: &Heard) -> PortError {
+    let (kind, why) = meaning(action, heard).unwrap_or_else(|| match heard {
+        Heard::Refused { code, .. } if is_throttled(code) => (ErrorKind::Retry, "too many calls".to_owned()),
+        Heard::Refused { code, message } => (ErrorKind::Invalid, format!("{message} ({code})")),
+        Heard::NoCredentials(why) | Heard::Unknown(why) => (ErrorKind::Retry, why.clone()),
+    });
+    PortError::new(kind, format!("cannot {doing}: {why}"))
 }
 
 fn of_code(action: &str, code: &str, message: &str) -> Option<(ErrorKind, String)> {

@@ -12,7 +12,7 @@ use tokio::{sync::Mutex, time::Instant};
 
 use crate::{
     cloud::Cloud,
-    heard::{self, Heard},
+    heard::{self, Heard, refused},
 };
 
 /// The value before the present one is good for so long after the change: GitHub's webhook is changed by hand, and
@@ -90,21 +90,22 @@ impl Vault {
         ask.send().await.map_err(|error| heard::hear(&error))
     }
 
-    /// Sets a secret of a stage; makes it if it is not there.
+    /// Sets a secret of a stage. It is not made here: it belongs to the stage's stack, which could not be made with a
+    /// secret of that name already there.
     ///
     /// # Errors
-    /// `Denied`, `Retry`, or what else Secrets Manager says.
+    /// `NotFound`: the stage is not deployed. `Denied`, `Retry`, or what else Secrets Manager says.
     pub async fn set(&self, stage: &str, kind: SecretKind, secret: &Secret) -> PortResult<()> {
         let (name, text) = (kind.path(stage), json!({kind.field: secret.expose()}).to_string());
-        let put = self.client.put_secret_value().secret_id(&name).secret_string(&text).send().await;
-        let Err(error) = put else { return Ok(()) };
-        let heard = heard::hear(&error);
-        if !matches!(&heard, Heard::Refused { code, .. } if code == NOT_FOUND) {
-            return Err(refused(&format!("set {name}"), "secretsmanager:PutSecretValue", &heard));
-        }
-        let made = self.client.create_secret().name(&name).secret_string(text).send().await;
-        made.map(drop)
-            .map_err(|error| refused(&format!("make {name}"), "secretsmanager:CreateSecret", &heard::hear(&error)))
+        let put = self.client.put_secret_value().secret_id(&name).secret_string(text).send().await;
+        put.map(drop).map_err(|error| match heard::hear(&error) {
+            Heard::Refused { code, .. } if code == NOT_FOUND => {
+                PortError::new(ErrorKind::NotFound, format!("the secret {name} is not there"))
+            }
+            heard @ (Heard::Refused { .. } | Heard::NoCredentials(_) | Heard::Unknown(_)) => {
+                refused(&format!("set {name}"), "secretsmanager:PutSecretValue", &heard)
+            }
+        })
     }
 }
 
@@ -207,13 +208,4 @@ fn told(id: &str, kind: SecretKind, heard: &Heard) -> PortError {
 
 fn set(kind: SecretKind) -> String {
     format!("run `self-runners secrets set {} --stage STAGE`", kind.name)
-}
-
-fn refused(doing: &str, action: &str, heard: &Heard) -> PortError {
-    let (kind, why) = heard::meaning(action, heard).unwrap_or_else(|| match heard {
-        Heard::Refused { code, .. } if heard::is_throttled(code) => (ErrorKind::Retry, "too many calls".to_owned()),
-        Heard::Refused { code, message } => (ErrorKind::Invalid, format!("{message} ({code})")),
-        Heard::NoCredentials(why) | Heard::Unknown(why) => (ErrorKind::Retry, why.clone()),
-    });
-    PortError::new(kind, format!("cannot {doing}: {why}"))
 }

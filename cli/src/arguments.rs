@@ -5,9 +5,18 @@ use std::ffi::OsString;
 use clap::{Parser, Subcommand};
 
 use crate::{
-    cloud_args::TemplateArgs, config::ConfigArgs, demo::DemoArgs, drain::DrainArgs, jobs::JobsArgs,
-    practice::PracticeArgs, runners::RunnersArgs, serve::ServeArgs, setup::GitHubArgs, status::StatusArgs,
-    webhook_send::WebhookArgs, why::WhyArgs,
+    cloud_args::{DeployArgs, DestroyArgs, SecretsArgs, TemplateArgs},
+    config::ConfigArgs,
+    demo::DemoArgs,
+    drain::DrainArgs,
+    jobs::JobsArgs,
+    practice::PracticeArgs,
+    runners::RunnersArgs,
+    serve::ServeArgs,
+    setup::GitHubArgs,
+    status::StatusArgs,
+    webhook_send::WebhookArgs,
+    why::WhyArgs,
 };
 
 /// Short-lived machines for GitHub Actions jobs: one job, one runner, then nothing.
@@ -41,6 +50,12 @@ pub(crate) enum Command {
     Runners(RunnersArgs),
     /// Start nothing more of a class or of all: idle runners end, busy ones finish, jobs wait
     Drain(DrainArgs),
+    /// Deploy a stage to AWS, or bring it up to date: shows what would be done, then asks
+    Deploy(DeployArgs),
+    /// Take a stage away from AWS
+    Destroy(DestroyArgs),
+    /// Set the secrets of a deployed stage, or tell which are set
+    Secrets(SecretsArgs),
     /// Print the CloudFormation template of a stage, made from the section [aws] of the configuration
     Template(TemplateArgs),
     /// Send a webhook by hand, signed as GitHub signs it

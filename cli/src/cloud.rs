@@ -1,6 +1,10 @@
 //! AWS: what the section `[aws]` means, and the commands that use it. `left_out` stands here in builds without AWS.
 
+mod deploy;
+mod destroy;
 mod meaning;
+mod secrets;
+mod site;
 mod template;
 
 use aws::{
@@ -9,7 +13,9 @@ use aws::{
 };
 use fleet::policy::Policy;
 
-pub(crate) use self::template::command as template;
+pub(crate) use self::{
+    deploy::command as deploy, destroy::command as destroy, secrets::command as secrets, template::command as template,
+};
 use crate::{
     failure::Failure,
     serve::{
@@ -35,6 +41,7 @@ impl Deployment {
         let deployment = settings.file.clone().and_then(|file| {
             let policy = checks::policy(&file, problems);
             checks::times(&file, problems);
+            problems.keep(&["github", "api_url"], checks::github_url(&file.github.api_url));
             Self::of(&file, &policy?, problems)
         });
         settings.problems.sort(&settings.tree);

@@ -1,12 +1,95 @@
 //! What the commands for AWS can be told. In every build, so that one without AWS knows them and says what is missing.
 
+#![cfg_attr(not(feature = "aws"), allow(dead_code, reason = "what this build only refuses is not read"))]
+
 use std::path::PathBuf;
 
 use clap::ValueEnum;
 
+/// Which stage is meant, and where AWS is.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct StageArgs {
+    /// Configuration file (TOML); `self-runners.toml` of this folder if there is one
+    #[arg(long, value_name = "FILE", env = "SELF_RUNNERS_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+    /// Which stage, instead of the configuration's: `production`, `qa`, `dev`
+    #[arg(long, value_name = "STAGE")]
+    pub(crate) stage: Option<String>,
+    /// Another endpoint for all services of AWS, as of a local AWS
+    #[arg(long, value_name = "URL")]
+    pub(crate) endpoint_url: Option<String>,
+}
+
+/// What `deploy` can be told.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct DeployArgs {
+    #[command(flatten)]
+    pub(crate) stage: StageArgs,
+    /// Folder with the functions' code; else `dist/ARCH` beside this program, or here
+    #[arg(long, value_name = "DIR")]
+    pub(crate) artifacts: Option<PathBuf>,
+    /// Only show what would be done
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Do it without asking
+    #[arg(long)]
+    pub(crate) yes: bool,
+}
+
+/// What `destroy` can be told.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct DestroyArgs {
+    #[command(flatten)]
+    pub(crate) stage: StageArgs,
+    /// Also while jobs run: they are lost
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// Do it without asking
+    #[arg(long)]
+    pub(crate) yes: bool,
+}
+
+/// What `secrets` can be told.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct SecretsArgs {
+    #[command(subcommand)]
+    pub(crate) command: SecretsCommand,
+}
+
+/// What is to be done with secrets.
+#[derive(Debug, Clone, clap::Subcommand)]
+pub(crate) enum SecretsCommand {
+    /// Set one: from stdin, or asked for on a terminal; never on the command line
+    Set {
+        /// Which
+        #[arg(value_enum)]
+        name: SecretName,
+        #[command(flatten)]
+        stage: StageArgs,
+    },
+    /// Tell which are set
+    List {
+        #[command(flatten)]
+        stage: StageArgs,
+    },
+}
+
+/// A secret that a person sets. The names of the original system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SecretName {
+    /// GitHub's token
+    #[value(name = "GITHUB_API_TOKEN")]
+    ApiToken,
+    /// The private key of a GitHub App, in PEM
+    #[value(name = "GITHUB_APP_PRIVATE_KEY")]
+    AppKey,
+    /// What GitHub signs webhooks with
+    #[value(name = "GITHUB_WEBHOOK_SECRET")]
+    WebhookSecret,
+}
+
 /// What `template` can be told.
 #[derive(Debug, Clone, clap::Args)]
-#[cfg_attr(not(feature = "aws"), allow(dead_code, reason = "what this build only refuses is not read"))]
 pub(crate) struct TemplateArgs {
     /// Configuration file (TOML); `self-runners.toml` of this folder if there is one
     #[arg(long, value_name = "FILE", env = "SELF_RUNNERS_CONFIG")]

@@ -7,7 +7,7 @@
 //! | `practice` | `practice`: the simulated GitHub alone, for whoever tries `serve` |
 //! | `serve` | `serve`: the daemon |
 //! | `config` | `config`: what its configuration is and what is wrong with it |
-//! | `cloud` | `template`: the deployment to AWS, in builds that have it |
+//! | `cloud` | `deploy`, `destroy`, `secrets`, `template`: the deployment to AWS, in builds that have it |
 //! | `control` | the socket on which commands ask the living daemon |
 //! | `picture` | what a daemon knows, as of one moment |
 //! | `status`, `jobs`, `runners`, `why` | parts of that picture |
@@ -95,6 +95,9 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Jobs(args) => jobs::command(&args),
         Command::Runners(args) => runners::command(&args),
         Command::Drain(args) => drain::command(&args),
+        Command::Deploy(args) => cloud::deploy(&args),
+        Command::Destroy(args) => cloud::destroy(&args),
+        Command::Secrets(args) => cloud::secrets(&args),
         Command::Template(args) => cloud::template(&args),
         Command::Webhook(args) => webhook_send::command(&args),
         Command::Agent { args } => Ok(agent::main_with(&["agent"], args)),

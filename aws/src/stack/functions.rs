@@ -56,11 +56,11 @@ impl Function {
     #[must_use]
     pub fn artefact(self) -> &'static str {
         match self {
-            Self::Webhook => "webhook.zip",
-            Self::Scaler => "scaler.zip",
-            Self::Sweep => "sweep.zip",
-            Self::Agent => "agent.zip",
-            Self::Hello => "hello.zip",
+            Self::Webhook => "WebhookHandlerGHA.zip",
+            Self::Scaler => "ScalerHandler.zip",
+            Self::Sweep => "SweepHandler.zip",
+            Self::Agent => "AgentHandler.zip",
+            Self::Hello => "HelloHandler.zip",
         }
     }
 

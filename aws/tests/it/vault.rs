@@ -98,19 +98,19 @@ async fn what_is_kept_stays_when_reading_it_again_fails() {
     assert_eq!(texts(&secret.current().await.unwrap()), ["one"]);
 }
 
+/// It belongs to the stack, which could not be made with a secret of that name there.
 #[tokio::test]
-async fn a_secret_is_set_or_made() {
-    let (service, cloud) = Service::new(|operation, _| match operation {
-        "CreateSecret" => Ok(json!({})),
-        _ => Err(error("ResourceNotFoundException")),
-    })
-    .await;
+async fn a_secret_is_set_and_never_made() {
+    let (service, cloud) = Service::new(|_, _| Ok(json!({}))).await;
     Vault::new(&cloud).set("dev", API_TOKEN, &Secret::new("ghp_1")).await.unwrap();
     let calls = service.calls();
     assert_eq!(
-        calls.iter().map(|(operation, _)| operation.as_str()).collect::<Vec<_>>(),
-        ["PutSecretValue", "CreateSecret"]
+        (calls[0].0.as_str(), calls[0].1["SecretId"].as_str()),
+        ("PutSecretValue", Some("self-runners/dev/GITHUB_API_TOKEN"))
     );
-    assert_eq!(calls[1].1["Name"], "self-runners/dev/GITHUB_API_TOKEN");
-    assert_eq!(calls[1].1["SecretString"], r#"{"GITHUB_API_TOKEN":"ghp_1"}"#);
+    assert_eq!(calls[0].1["SecretString"], r#"{"GITHUB_API_TOKEN":"ghp_1"}"#);
+    let (service, cloud) = Service::new(|_, _| Err(error("ResourceNotFoundException"))).await;
+    let error = Vault::new(&cloud).set("dev", API_TOKEN, &Secret::new("ghp_1")).await.unwrap_err();
+    assert!(error.kind == ErrorKind::NotFound && !error.message.contains("ghp_1"), "{error}");
+    assert_eq!(service.calls().len(), 1);
 }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use fleet::policy::Policy;
 
 use crate::{
-    cloud_args::TemplateArgs,
+    cloud_args::{DeployArgs, DestroyArgs, SecretsArgs, TemplateArgs},
     failure::Failure,
     serve::{config::ConfigFile, settings::Problems},
 };
@@ -19,7 +19,26 @@ pub(crate) fn check(file: &ConfigFile, _: &Policy, problems: &mut Problems) {
 
 /// Refuses.
 pub(crate) fn template(_: &TemplateArgs) -> Result<ExitCode, Failure> {
-    Err(Failure::usage(format!("this build leaves AWS out: {GET}")))
+    Err(refusal())
+}
+
+/// Refuses.
+pub(crate) fn deploy(_: &DeployArgs) -> Result<ExitCode, Failure> {
+    Err(refusal())
+}
+
+/// Refuses.
+pub(crate) fn destroy(_: &DestroyArgs) -> Result<ExitCode, Failure> {
+    Err(refusal())
+}
+
+/// Refuses.
+pub(crate) fn secrets(_: &SecretsArgs) -> Result<ExitCode, Failure> {
+    Err(refusal())
+}
+
+fn refusal() -> Failure {
+    Failure::usage(format!("this build leaves AWS out: {GET}"))
 }
 
 /// Which build has it.

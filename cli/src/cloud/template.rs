@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use super::Deployment;
+use super::{Deployment, site::no_configuration};
 use crate::{
     cloud_args::{TemplateArgs, TemplateFormat},
     failure::Failure,
@@ -14,9 +14,7 @@ use crate::{
 pub(crate) fn command(args: &TemplateArgs) -> Result<ExitCode, Failure> {
     let settings = SettingsArgs { config: args.config.clone(), stage: args.stage.clone(), ..SettingsArgs::default() };
     if settings.path().is_none() {
-        return Err(Failure::usage(
-            "no configuration: write a file with `self-runners config init`, or name one with `--config FILE`",
-        ));
+        return Err(no_configuration());
     }
     let template = Deployment::read(&settings)?.stack().template();
     match args.format {

@@ -281,7 +281,7 @@ pub(crate) fn url(text: &str) -> Result<String, String> {
 }
 
 /// Where GitHub is: tokens go there.
-pub(super) fn github_url(text: &str) -> Result<(), String> {
+pub(crate) fn github_url(text: &str) -> Result<(), String> {
     url(text).and_then(|_| github::check_base_url(text))
 }
 

@@ -1,0 +1,150 @@
+//! `deploy`: brings a stage to AWS as the configuration says. Again with nothing changed, it does nothing.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use aws::deploy::{Artefacts, Change, Deployer, Happening, Proposal, Standing, is_well};
+use fleet::class::Arch;
+
+use super::site::{Site, agreed, can_ask, told};
+use crate::{cloud_args::DeployArgs, failure::Failure, table::count, terminal};
+
+/// Deploys.
+pub(crate) fn command(args: &DeployArgs) -> Result<ExitCode, Failure> {
+    let site = Site::open(&args.stage)?;
+    can_ask(args.dry_run || args.yes)?;
+    let artefacts = artefacts(args.artifacts.as_deref(), site.deployment.settings.arch)?;
+    let template = site.deployment.stack().template().to_json().to_string();
+    site.runtime.block_on(async {
+        let deployer = Deployer::open(&site.cloud, site.stage()).await.map_err(told)?;
+        terminal::say(&format!(
+            "{}: account {}, {}, as {}",
+            deployer.name(),
+            deployer.identity.account,
+            deployer.region,
+            deployer.identity.arn
+        ));
+        let (first, outputs) = begin(&deployer, args.dry_run).await?;
+        let Some(proposal) = deployer.propose(&artefacts, &template, first).await.map_err(told)? else {
+            terminal::say("nothing has changed: it is deployed as the configuration says");
+            terminal::say(&next(&site, &outputs));
+            return Ok(ExitCode::SUCCESS);
+        };
+        terminal::say(&shown(&proposal.changes));
+        if args.dry_run || !agreed("Shall this be done?", args.yes)? {
+            deployer.withdraw(&proposal, first).await.map_err(told)?;
+            terminal::say("nothing was done");
+            return Ok(if args.dry_run { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        }
+        let outputs = carry_out(&deployer, &proposal, first).await?;
+        terminal::say(&next(&site, &outputs));
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+/// What an earlier deployment left, so that this one can begin: whether it is the first, and the outputs so far.
+async fn begin(deployer: &Deployer, dry_run: bool) -> Result<(bool, BTreeMap<String, String>), Failure> {
+    let name = deployer.name();
+    match deployer.standing().await.map_err(told)? {
+        Standing::Nothing => Ok((true, BTreeMap::new())),
+        Standing::Deployed { status, outputs } => {
+            if !is_well(&status) {
+                terminal::say(&format!("the last update failed and was taken back ({status}); this one is tried anew"));
+            }
+            Ok((false, outputs))
+        }
+        Standing::Broken(status) if dry_run => Err(Failure::failed(format!(
+            "the first deployment failed ({status}): `self-runners deploy` takes its remains away and begins anew"
+        ))),
+        Standing::Broken(status) => {
+            terminal::say(&format!("the first deployment failed ({status}); its remains are taken away"));
+            deployer.destroy(&mut tell).await.map_err(told)?;
+            Ok((true, BTreeMap::new()))
+        }
+        Standing::Busy(status) => Err(Failure::failed(format!(
+            "something is under way at {name} ({status}): wait until it has ended, then run this again"
+        ))),
+        Standing::Stuck(status) => Err(Failure::failed(format!(
+            "{name} is stuck ({status}): mend what its events name, then `aws cloudformation continue-update-rollback \
+             --stack-name {name}`"
+        ))),
+    }
+}
+
+async fn carry_out(deployer: &Deployer, proposal: &Proposal, first: bool) -> Result<BTreeMap<String, String>, Failure> {
+    let outputs = deployer.carry_out(proposal, &mut tell).await.map_err(|error| {
+        let after =
+            if first { "nothing of it is left after the next `deploy` or `destroy`" } else { "it is as it was before" };
+        Failure::failed(format!("{}; {after}", error.message))
+    })?;
+    terminal::say(&format!("deployed {}", deployer.name()));
+    Ok(outputs)
+}
+
+/// One line an event. What only begins is not told: its end is.
+pub(super) fn tell(happening: &Happening) {
+    if happening.status.ends_with("_IN_PROGRESS") && happening.reason.is_empty() {
+        return;
+    }
+    let reason = if happening.is_failure() { format!(": {}", happening.reason) } else { String::new() };
+    if happening.is_failure() || !happening.status.ends_with("_IN_PROGRESS") {
+        terminal::say(&format!("  {:<24} {} ({}){reason}", happening.status, happening.id, happening.kind));
+    }
+}
+
+/// What a change set would do; what is merely made, by type.
+fn shown(changes: &[Change]) -> String {
+    let mut sorted: Vec<&Change> = changes.iter().collect();
+    sorted.sort_by_key(|change| (change.act, change.kind.clone(), change.id.clone()));
+    let mut text: String = sorted.iter().map(|change| format!("  {change}\n")).collect();
+    text += &count(changes.len(), "change");
+    let losses = changes.iter().filter(|change| change.loses_content()).count();
+    if losses > 0 {
+        text += &format!("; {losses} of them lose what the resource holds");
+    }
+    text
+}
+
+/// What a person needs now.
+fn next(site: &Site, outputs: &BTreeMap<String, String>) -> String {
+    let get = |name: &str| outputs.get(name).map_or("?", String::as_str);
+    let mut text = format!("\nwebhook URL   {}\n", get("WebhookUrl"));
+    if outputs.contains_key("DnsRecordName") {
+        text += &format!("DNS record    {} CNAME {}\n", get("DnsRecordName"), get("DnsRecordTarget"));
+    }
+    text += &format!("runner image  push to {}\n", get("RepositoryUri"));
+    let credential =
+        if site.deployment.operator.app_id.is_some() { "GITHUB_APP_PRIVATE_KEY" } else { "GITHUB_API_TOKEN" };
+    let stage = site.stage();
+    text += &format!(
+        "\nnext, once:\n  self-runners secrets set {credential} --stage {stage}\n  \
+         self-runners secrets set GITHUB_WEBHOOK_SECRET --stage {stage}\n\
+         and at GitHub a webhook with this URL and secret, content type application/json, for `Workflow jobs`"
+    );
+    text
+}
+
+/// From where they are told to be, or where a published archive has them.
+fn artefacts(given: Option<&Path>, arch: Arch) -> Result<Artefacts, Failure> {
+    let name = match arch {
+        Arch::Arm64 => "arm64",
+        Arch::X86_64 => "x86_64",
+    };
+    let found = given.map(Path::to_path_buf).or_else(|| usual(name));
+    let dir = found.ok_or_else(|| {
+        Failure::usage(format!(
+            "the functions' code for {name} is not here: unpack a published archive, which has it in dist/{name}, or make \
+             it with `cargo xtask dist --arch {name}`; or name its folder with `--artifacts DIR`"
+        ))
+    })?;
+    Artefacts::read(&dir).map_err(Failure::usage)
+}
+
+fn usual(arch: &str) -> Option<PathBuf> {
+    let beside = std::env::current_exe().ok().and_then(|program| Some(program.parent()?.join("dist").join(arch)));
+    let here = Path::new("dist").join(arch);
+    beside.into_iter().chain([here]).find(|dir| dir.join("SHA256SUMS").is_file())
+}

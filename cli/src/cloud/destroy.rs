@@ -1,0 +1,120 @@
+//! `destroy`: takes a stage away. Drains it first; while jobs run only with `--force`.
+
+use std::{collections::BTreeMap, process::ExitCode, time::Duration};
+
+use aws::{
+    deploy::{Deployer, Standing},
+    ecs::{EcsEngine, EcsSettings},
+    queue::EventQueue,
+};
+use controller::ports::Compute as _;
+use fleet::{
+    drain::Extent,
+    event::{Event, Task},
+};
+use tokio::time::{Instant, sleep};
+
+use super::{
+    deploy::tell,
+    site::{Site, agreed, told},
+};
+use crate::{cloud_args::DestroyArgs, daemon_args::person, failure::Failure, table::count, terminal};
+
+/// How long idle runners may take to end once nothing more is started.
+const IDLE_WITHIN: Duration = Duration::from_secs(180);
+
+/// How long a stopped task may take: its `stopTimeout`, and what Fargate needs.
+const STOPPED_WITHIN: Duration = Duration::from_secs(300);
+
+/// Between two looks at them.
+const LOOK_EACH: Duration = Duration::from_secs(3);
+
+/// Destroys.
+pub(crate) fn command(args: &DestroyArgs) -> Result<ExitCode, Failure> {
+    let site = Site::open(&args.stage)?;
+    site.runtime.block_on(async {
+        let deployer = Deployer::open(&site.cloud, site.stage()).await.map_err(told)?;
+        let name = deployer.name().to_owned();
+        let outputs = match deployer.standing().await.map_err(told)? {
+            Standing::Nothing => None,
+            Standing::Deployed { outputs, .. } => Some(outputs),
+            Standing::Broken(_) | Standing::Stuck(_) => Some(BTreeMap::new()),
+            Standing::Busy(status) => {
+                return Err(Failure::failed(format!(
+                    "something is under way at {name} ({status}): wait until it has ended"
+                )));
+            }
+        };
+        if let Some(outputs) = outputs {
+            let question = format!(
+                "{name} in account {} and {} goes, with its state and its secrets.",
+                deployer.identity.account, deployer.region
+            );
+            if !agreed(&question, args.yes)? {
+                terminal::say("nothing was done");
+                return Ok(ExitCode::FAILURE);
+            }
+            empty(&site, &outputs, args.force).await?;
+            deployer.destroy(&mut tell).await.map_err(told)?;
+            terminal::say(&format!("{name} is gone"));
+        } else {
+            terminal::say(&format!("there is no {name}"));
+        }
+        let bucket = deployer.bucket();
+        if deployer.destroy_bucket().await.map_err(told)? {
+            terminal::say("nothing is left behind");
+        } else {
+            terminal::say(&format!("kept: the bucket {bucket} with the functions' code, which other stages use"));
+        }
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+/// Nothing more is started, and what runs has ended.
+async fn empty(site: &Site, outputs: &BTreeMap<String, String>, force: bool) -> Result<(), Failure> {
+    let (Some(queue), Some(cluster)) = (outputs.get("QueueUrl"), outputs.get("ClusterName")) else { return Ok(()) };
+    let queue = EventQueue::new(&site.cloud, queue.as_str());
+    let engine = EcsEngine::new(&site.cloud, EcsSettings::new(site.stage(), cluster.as_str()));
+    let by = || person(Some("the stage is destroyed")).into();
+    queue.append(&[Event::Drain { extent: Extent::Fleet, by: by() }]).await.map_err(told)?;
+    let live = live(&engine).await?;
+    if live.is_empty() {
+        return Ok(());
+    }
+    terminal::say(&format!("drained: nothing more is started; {} still live", count(live.len(), "runner")));
+    if force {
+        for task in &live {
+            engine.stop(&task.id, "the stage is destroyed").await.map_err(told)?;
+        }
+    }
+    let left = wait(&engine, if force { STOPPED_WITHIN } else { IDLE_WITHIN }).await?;
+    if left == 0 {
+        return Ok(());
+    }
+    queue.append(&[Event::EndDrain { extent: Extent::Fleet, by: by() }]).await.map_err(told)?;
+    let what = count(left, "runner");
+    Err(Failure::failed(if force {
+        format!("{what} did not stop in time; the drain is lifted: look at the cluster {cluster}, then run this again")
+    } else {
+        format!(
+            "{what} at work; the drain is lifted: run this again when they have ended, or with `--force`, and their jobs are lost"
+        )
+    }))
+}
+
+/// How many still live when none does, or the time is over.
+async fn wait(engine: &EcsEngine, within: Duration) -> Result<usize, Failure> {
+    let deadline = Instant::now() + within;
+    loop {
+        let left = live(engine).await?.len();
+        if left == 0 || Instant::now() > deadline {
+            return Ok(left);
+        }
+        sleep(LOOK_EACH).await;
+    }
+}
+
+async fn live(engine: &EcsEngine) -> Result<Vec<Task>, Failure> {
+    let tasks = engine.list().await.map_err(told)?;
+    Ok(tasks.into_iter().filter(|task| task.stopped.is_none()).collect())
+}

@@ -1,0 +1,100 @@
+//! `secrets`: sets those of a deployed stage, which its stack has made. A value comes from stdin or a terminal; none is
+//! ever shown.
+
+use std::{
+    io::{self, IsTerminal as _, Read as _},
+    process::ExitCode,
+};
+
+use aws::secrets::{API_TOKEN, APP_KEY, SecretKind, Vault, WEBHOOK_SECRET};
+use controller::ports::{ErrorKind, Secret};
+use github::AppKey;
+
+use super::site::{Site, told};
+use crate::{
+    cloud_args::{SecretName, SecretsArgs, SecretsCommand, StageArgs},
+    failure::Failure,
+    terminal,
+};
+
+/// Does it.
+pub(crate) fn command(args: &SecretsArgs) -> Result<ExitCode, Failure> {
+    match &args.command {
+        SecretsCommand::Set { name, stage } => set(*name, stage),
+        SecretsCommand::List { stage } => list(stage),
+    }
+}
+
+fn kind(name: SecretName) -> SecretKind {
+    match name {
+        SecretName::ApiToken => API_TOKEN,
+        SecretName::AppKey => APP_KEY,
+        SecretName::WebhookSecret => WEBHOOK_SECRET,
+    }
+}
+
+fn set(name: SecretName, args: &StageArgs) -> Result<ExitCode, Failure> {
+    let site = Site::open(args)?;
+    let kind = kind(name);
+    let text = read(kind)?;
+    check(name, &text)?;
+    let vault = Vault::new(&site.cloud);
+    let set = site.runtime.block_on(vault.set(site.stage(), kind, &Secret::new(text)));
+    set.map_err(|error| {
+        if error.kind != ErrorKind::NotFound {
+            return told(error);
+        }
+        Failure::failed(format!("{}: run `self-runners deploy` first, which makes it", error.message))
+    })?;
+    let path = kind.path(site.stage());
+    terminal::say(&format!("{path} is set; functions take it within minutes, the one before is good for a day"));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Without an echo on a terminal; else all of stdin.
+fn read(kind: SecretKind) -> Result<String, Failure> {
+    let unreadable = |error: io::Error| Failure::failed(format!("the value cannot be read: {error}"));
+    let text = if io::stdin().is_terminal() {
+        rpassword::prompt_password(format!("{}: ", kind.name)).map_err(unreadable)?
+    } else {
+        let mut text = String::new();
+        io::stdin().read_to_string(&mut text).map_err(unreadable)?;
+        text
+    };
+    Ok(text.trim().to_owned())
+}
+
+/// What cannot be right. The value is not quoted.
+fn check(name: SecretName, text: &str) -> Result<(), Failure> {
+    if text.is_empty() {
+        return Err(Failure::usage("there is no value: type it, or send it to stdin, as `… < file`"));
+    }
+    match name {
+        SecretName::AppKey => AppKey::from_pem(text).map(drop).map_err(|error| {
+            Failure::usage(format!("this is no private key of a GitHub App: {error}; send the .pem file to stdin"))
+        }),
+        SecretName::ApiToken | SecretName::WebhookSecret if text.contains(char::is_whitespace) => {
+            Err(Failure::usage("the value has spaces or several lines: send the bare value"))
+        }
+        SecretName::ApiToken | SecretName::WebhookSecret => Ok(()),
+    }
+}
+
+fn list(args: &StageArgs) -> Result<ExitCode, Failure> {
+    let site = Site::open(args)?;
+    let vault = Vault::new(&site.cloud);
+    let credential = if site.deployment.operator.app_id.is_some() { APP_KEY } else { API_TOKEN };
+    let mut missing = false;
+    for kind in [credential, WEBHOOK_SECRET] {
+        let path = kind.path(site.stage());
+        match site.runtime.block_on(vault.read(&path, kind)) {
+            Ok(_) => terminal::say(&format!("{path}: set")),
+            Err(error) if matches!(error.kind, ErrorKind::NotFound | ErrorKind::Invalid) => {
+                missing = true;
+                terminal::say(&format!("{path}: {}", error.message));
+            }
+            Err(error) => return Err(told(error)),
+        }
+    }
+    Ok(if missing { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
