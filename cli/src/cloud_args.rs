@@ -44,6 +44,9 @@ pub(crate) struct DestroyArgs {
     /// Also while jobs run: they are lost
     #[arg(long)]
     pub(crate) force: bool,
+    /// How long runners may take to end by themselves
+    #[arg(long, value_name = "SECONDS", default_value_t = 180)]
+    pub(crate) wait: u64,
     /// Do it without asking
     #[arg(long)]
     pub(crate) yes: bool,

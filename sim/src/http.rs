@@ -48,7 +48,7 @@ use tokio::task::JoinHandle;
 use self::world::{Shared, World};
 use crate::hub::Hub;
 
-pub use self::handle::Handle;
+pub use self::handle::{FlowId, Handle};
 pub use self::webhooks::signature;
 
 /// The private key of the simulated GitHub App, in PEM as GitHub gives it. It is nobody else's and opens nothing.

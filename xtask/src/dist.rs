@@ -14,11 +14,12 @@ use std::{
 use sha2::{Digest as _, Sha256};
 use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
 
-const USAGE: &str = "usage: cargo xtask dist --arch arm64|x86_64 [--out DIR] [--profile NAME]
+const USAGE: &str = "usage: cargo xtask dist --arch arm64|x86_64 [--out DIR] [--profile NAME] [--functions]
 
   --arch ARCH     of the functions and the agent
   --out DIR       where they go; else dist/ARCH
-  --profile NAME  how they are built: else `dist`, small and slow to build; `dev` to try something";
+  --profile NAME  how they are built: else `dist`, small and slow to build; `dev` to try something
+  --functions     without the agent";
 
 /// The functions: name on AWS, and of the program in `lambdas/src/bin`.
 const FUNCTIONS: [(&str, &str); 5] = [
@@ -36,6 +37,7 @@ struct Arguments {
     arch: Arch,
     out: PathBuf,
     profile: String,
+    functions_only: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -83,21 +85,24 @@ pub(crate) fn run(arguments: &[String]) -> ExitCode {
 }
 
 fn parse(arguments: &[String]) -> Option<Arguments> {
-    let (mut arch, mut out, mut profile) = (None, None, "dist".to_owned());
-    for pair in arguments.chunks(2) {
-        match pair {
-            [name, value] if name == "--arch" => arch = Some(Arch::read(value)?),
-            [name, value] if name == "--out" => out = Some(PathBuf::from(value)),
-            [name, value] if name == "--profile" => profile.clone_from(value),
+    let (mut arch, mut out, mut profile, mut functions_only) = (None, None, "dist".to_owned(), false);
+    let mut rest = arguments.iter();
+    while let Some(name) = rest.next() {
+        match name.as_str() {
+            "--functions" => functions_only = true,
+            "--arch" => arch = Some(Arch::read(rest.next()?)?),
+            "--out" => out = Some(PathBuf::from(rest.next()?)),
+            "--profile" => profile.clone_from(rest.next()?),
             _ => return None,
         }
     }
     let arch = arch?;
-    Some(Arguments { arch, out: out.unwrap_or_else(|| Path::new("dist").join(arch.name())), profile })
+    let out = out.unwrap_or_else(|| Path::new("dist").join(arch.name()));
+    Some(Arguments { arch, out, profile, functions_only })
 }
 
 fn make(arguments: &Arguments) -> Result<(), String> {
-    let Arguments { arch, out, profile } = arguments;
+    let Arguments { arch, out, profile, functions_only } = arguments;
     if !has_target(*arch)? {
         return Err(lacking(*arch));
     }
@@ -107,10 +112,12 @@ fn make(arguments: &Arguments) -> Result<(), String> {
     for (name, program) in FUNCTIONS {
         let code = read(&programs.join(program))?;
         fits_lambda(name, &code)?;
-        made.push((format!("{name}.zip"), zipped(&code).map_err(|error| format!("{name}: {error}"))?));
+        made.push((format!("{name}.zip"), zipped(&code, level(profile)).map_err(|error| format!("{name}: {error}"))?));
     }
-    let agent = build(*arch, profile, "agent", "-Ctarget-feature=+crt-static")?.join("agent");
-    made.push((format!("self-runners-agent-{}", arch.name()), read(&agent)?));
+    if !functions_only {
+        let agent = build(*arch, profile, "agent", "-Ctarget-feature=+crt-static")?.join("agent");
+        made.push((format!("self-runners-agent-{}", arch.name()), read(&agent)?));
+    }
     put(out, &made)
 }
 
@@ -176,12 +183,17 @@ fn glibc_minor(code: &[u8]) -> Option<u32> {
         .max()
 }
 
+/// How hard the zip is made: what is not published may be large.
+fn level(profile: &str) -> i64 {
+    if profile == "dist" { 9 } else { 1 }
+}
+
 /// The same program yields the same bytes, so that an unchanged function is not deployed again.
-fn zipped(code: &[u8]) -> zip::result::ZipResult<Vec<u8>> {
+fn zipped(code: &[u8], level: i64) -> zip::result::ZipResult<Vec<u8>> {
     let mut zip = ZipWriter::new(std::io::Cursor::new(Vec::new()));
     let options = SimpleFileOptions::default()
         .compression_method(CompressionMethod::Deflated)
-        .compression_level(Some(9))
+        .compression_level(Some(level))
         .last_modified_time(zip::DateTime::default())
         .unix_permissions(0o755);
     zip.start_file("bootstrap", options)?;
@@ -225,8 +237,8 @@ mod tests {
 
     #[test]
     fn the_same_program_yields_the_same_zip_with_one_executable() {
-        let zip = zipped(b"code").unwrap();
-        assert_eq!(zip, zipped(b"code").unwrap());
+        let zip = zipped(b"code", 9).unwrap();
+        assert_eq!(zip, zipped(b"code", 9).unwrap());
         let mut archive = zip::ZipArchive::new(std::io::Cursor::new(zip)).unwrap();
         let file = archive.by_index(0).unwrap();
         assert_eq!((file.name(), file.unix_mode().map(|mode| mode & 0o777)), ("bootstrap", Some(0o755)));

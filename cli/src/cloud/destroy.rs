@@ -20,9 +20,6 @@ use super::{
 };
 use crate::{cloud_args::DestroyArgs, daemon_args::person, failure::Failure, table::count, terminal};
 
-/// How long idle runners may take to end once nothing more is started.
-const IDLE_WITHIN: Duration = Duration::from_secs(180);
-
 /// How long a stopped task may take: its `stopTimeout`, and what Fargate needs.
 const STOPPED_WITHIN: Duration = Duration::from_secs(300);
 
@@ -54,7 +51,7 @@ pub(crate) fn command(args: &DestroyArgs) -> Result<ExitCode, Failure> {
                 terminal::say("nothing was done");
                 return Ok(ExitCode::FAILURE);
             }
-            empty(&site, &outputs, args.force).await?;
+            empty(&site, &outputs, args).await?;
             deployer.destroy(&mut tell).await.map_err(told)?;
             terminal::say(&format!("{name} is gone"));
         } else {
@@ -71,7 +68,7 @@ pub(crate) fn command(args: &DestroyArgs) -> Result<ExitCode, Failure> {
 }
 
 /// Nothing more is started, and what runs has ended.
-async fn empty(site: &Site, outputs: &BTreeMap<String, String>, force: bool) -> Result<(), Failure> {
+async fn empty(site: &Site, outputs: &BTreeMap<String, String>, args: &DestroyArgs) -> Result<(), Failure> {
     let (Some(queue), Some(cluster)) = (outputs.get("QueueUrl"), outputs.get("ClusterName")) else { return Ok(()) };
     let queue = EventQueue::new(&site.cloud, queue.as_str());
     let engine = EcsEngine::new(&site.cloud, EcsSettings::new(site.stage(), cluster.as_str()));
@@ -82,18 +79,18 @@ async fn empty(site: &Site, outputs: &BTreeMap<String, String>, force: bool) -> 
         return Ok(());
     }
     terminal::say(&format!("drained: nothing more is started; {} still live", count(live.len(), "runner")));
-    if force {
+    if args.force {
         for task in &live {
             engine.stop(&task.id, "the stage is destroyed").await.map_err(told)?;
         }
     }
-    let left = wait(&engine, if force { STOPPED_WITHIN } else { IDLE_WITHIN }).await?;
+    let left = wait(&engine, if args.force { STOPPED_WITHIN } else { Duration::from_secs(args.wait) }).await?;
     if left == 0 {
         return Ok(());
     }
     queue.append(&[Event::EndDrain { extent: Extent::Fleet, by: by() }]).await.map_err(told)?;
     let what = count(left, "runner");
-    Err(Failure::failed(if force {
+    Err(Failure::failed(if args.force {
         format!("{what} did not stop in time; the drain is lifted: look at the cluster {cluster}, then run this again")
     } else {
         format!(

@@ -1,0 +1,238 @@
+//! A deployed stage with a GitHub of its own.
+
+use std::{collections::BTreeSet, path::PathBuf, sync::Mutex, time::Duration};
+
+use fleet::{ids::Repo, job::Conclusion};
+use serde_json::{Value, json};
+use sim::{
+    http::{FlowId, Options, Server, serve},
+    hub::{Hub, model::Status},
+    workflow::Workflow,
+};
+
+use crate::place::{IMAGE, Place, REGION, signed, variable};
+
+const TOKEN: &str = "a-token-of-the-story";
+const SECRET: &str = "a-webhook-secret-of-the-story";
+
+/// Between two looks.
+const LOOK_EACH: Duration = Duration::from_millis(200);
+
+/// Whatever a story waits for comes within so many, or it has failed.
+const LOOKS_MAX: u32 = 700;
+
+/// A sweep each so many looks: AWS's schedule is one a minute.
+const LOOKS_A_SWEEP: u32 = 25;
+
+/// The local AWS runs functions and containers on this machine, so they are of its kind.
+const ARCH: &str = if cfg!(target_arch = "aarch64") { "arm64" } else { "x86_64" };
+
+/// The functions that are told where containers reach the API.
+const TOLD: [&str; 3] = ["ScalerHandler", "SweepHandler", "AgentHandler"];
+
+/// A stage.
+pub(crate) struct Site {
+    pub(crate) place: &'static Place,
+    pub(crate) stage: &'static str,
+    pub(crate) github: Server,
+    pub(crate) config: PathBuf,
+    /// Where the API answers on this machine.
+    pub(crate) api: String,
+    repo: Repo,
+    queue: String,
+    told: Mutex<BTreeSet<String>>,
+}
+
+impl Site {
+    /// Deploys a stage that serves this owner. `state`: lines below `[aws]`.
+    pub(crate) fn deploy(stage: &'static str, owner: &str, state: &str) -> Self {
+        let place = Place::get();
+        let _within = place.runtime.enter();
+        let repo = Repo::parse(&format!("{owner}/web")).unwrap();
+        let mut hub = Hub::new(7);
+        hub.add_repo(&repo, false);
+        let options = Options { address: place.gateway, ..Options::new(TOKEN, SECRET) };
+        let github = place.runtime.block_on(serve(hub, options)).unwrap();
+        let config = place.dir.path().join(format!("{stage}.toml"));
+        std::fs::write(&config, configuration(stage, owner, github.url(), state)).unwrap();
+        let artifacts = variable("TEST_ARTIFACTS");
+        let (well, said) = place.says(&["deploy", "--yes", "--artifacts", &artifacts], &config, "");
+        assert!(well && said.contains(&format!("deployed self-runners-{stage}")), "{said}");
+        let api = said.split("http://").find_map(|part| part.split_once(".execute-api.")).unwrap().0.to_owned();
+        for (name, value) in [("GITHUB_API_TOKEN", TOKEN), ("GITHUB_WEBHOOK_SECRET", SECRET)] {
+            let (well, said) = place.says(&["secrets", "set", name], &config, value);
+            assert!(well && !said.contains(value), "{said}");
+        }
+        let api = format!("{}/_aws/execute-api/{api}/$default", place.url);
+        let queue = format!("{}/000000000000/self-runners-{stage}-events", place.url);
+        let site = Self { place, stage, github, config, api, repo, queue, told: Mutex::default() };
+        site.place.runtime.block_on(site.reach());
+        site.hear();
+        site
+    }
+
+    /// Webhooks come from now on.
+    pub(crate) fn hear(&self) {
+        self.github.handle().send_webhooks_to(&format!("{}/webhook", self.api));
+    }
+
+    /// Containers reach the local AWS at their gateway and by a path, not by the name of a host.
+    async fn reach(&self) {
+        let public = self.api.replace("127.0.0.1", &self.place.gateway.to_string());
+        for function in TOLD {
+            let url = format!("{}/2015-03-31/functions/{}/configuration", self.place.url, self.function(function));
+            let asked = self.place.http.get(&url).header("authorization", signed("lambda")).send().await.unwrap();
+            let mut settings: Value = asked.json().await.unwrap();
+            let mut environment = settings["Environment"].take();
+            environment["Variables"]["PUBLIC_URL"] = public.as_str().into();
+            let change = json!({ "Environment": { "Variables": environment["Variables"] } });
+            let asked = self.place.http.put(&url).header("authorization", signed("lambda")).json(&change);
+            assert!(asked.send().await.unwrap().status().is_success());
+        }
+    }
+
+    pub(crate) fn function(&self, name: &str) -> String {
+        format!("self-runners-{}-{name}", self.stage)
+    }
+
+    /// As the schedule does it each minute.
+    pub(crate) async fn sweep(&self) {
+        let url = format!("{}/2015-03-31/functions/{}/invocations", self.place.url, self.function("SweepHandler"));
+        let asked =
+            self.place.http.post(url).header("authorization", signed("lambda")).body("{}").send().await.unwrap();
+        let failed = asked.headers().get("x-amz-function-error").is_some();
+        assert!(!failed, "the sweep failed: {}", asked.text().await.unwrap());
+    }
+
+    /// Queues as many jobs, each with this step.
+    pub(crate) fn submit(&self, jobs: u32, step: &str) -> FlowId {
+        let parts: Vec<String> = (0..jobs).map(|part| part.to_string()).collect();
+        let text = format!(
+            "jobs: {{job: {{runs-on: [self-hosted, linux], strategy: {{fail-fast: false, matrix: {{part: [{}]}}}}, \
+             steps: [{{run: {step:?}}}]}}}}",
+            parts.join(", ")
+        );
+        self.github.handle().submit_workflow(&self.repo, Workflow::parse(&text).unwrap())
+    }
+
+    /// How the jobs of a workflow ended, as far as they have.
+    pub(crate) fn ends(&self, flow: FlowId) -> Vec<Option<Conclusion>> {
+        let handle = self.github.handle();
+        let jobs = handle.jobs_of(flow);
+        let end = |status: Status| match status {
+            Status::Done { conclusion, .. } => Some(conclusion),
+            Status::Waiting | Status::Queued | Status::Assigned { .. } | Status::Running { .. } => None,
+        };
+        handle
+            .look(|hub| hub.true_jobs().filter(|(id, _)| jobs.contains(id)).map(|(_, job)| end(job.status())).collect())
+    }
+
+    /// Goes on until all jobs of a workflow have ended well, with at most `cap` tasks at a time; how many there were.
+    pub(crate) async fn until_done(&self, flow: FlowId, cap: usize) -> usize {
+        let mut seen = BTreeSet::new();
+        self.until("all jobs end", async || {
+            let live = self.live().await;
+            assert!(live.len() <= cap, "{live:?}");
+            seen.extend(live);
+            let ends = self.ends(flow);
+            !ends.is_empty() && ends.iter().all(|end| *end == Some(Conclusion::Success))
+        })
+        .await;
+        seen.len()
+    }
+
+    /// Goes on until nothing of a runner is left: no task, no registration.
+    pub(crate) async fn until_nothing_is_left(&self) {
+        self.until("nothing is left", async || {
+            let registered = self.github.handle().look(|hub| hub.true_runners().count());
+            registered == 0 && self.live().await.is_empty()
+        })
+        .await;
+    }
+
+    /// Looks, tells of what stopped, and sweeps, until `holds`.
+    pub(crate) async fn until(&self, what: &str, mut holds: impl AsyncFnMut() -> bool) {
+        for look in 1..=LOOKS_MAX {
+            if holds().await {
+                return;
+            }
+            self.tell_of_stopped().await;
+            if look % LOOKS_A_SWEEP == 0 {
+                self.sweep().await;
+            }
+            tokio::time::sleep(LOOK_EACH).await; // deadline
+        }
+        let jobs = self.github.handle().look(|hub| {
+            let open = hub.true_jobs().filter(|(_, job)| !matches!(job.status(), Status::Done { .. }));
+            open.map(|(id, job)| format!("{id}: {:?}", job.status())).collect::<Vec<_>>()
+        });
+        let log = std::fs::read_to_string(self.place.dir.path().join("ministack.log")).unwrap_or_default();
+        let log = log.lines().rev().take(40).collect::<Vec<_>>().join("\n");
+        panic!("never: {what}; stage {}, open jobs {jobs:?}, live {:?}\n{log}", self.stage, self.live().await);
+    }
+
+    /// The tasks that have not stopped.
+    pub(crate) async fn live(&self) -> Vec<String> {
+        self.listed("RUNNING").await
+    }
+
+    async fn listed(&self, desired: &str) -> Vec<String> {
+        let body = json!({ "cluster": self.cluster(), "desiredStatus": desired });
+        let listed = self.place.call("AmazonEC2ContainerServiceV20141113.ListTasks", &body).await;
+        let arns = listed["taskArns"].as_array().map(Vec::as_slice).unwrap_or_default();
+        arns.iter().filter_map(|arn| arn.as_str().map(str::to_owned)).collect()
+    }
+
+    /// How many tasks were seen to have stopped.
+    pub(crate) fn stopped(&self) -> usize {
+        self.told.lock().unwrap().len()
+    }
+
+    fn cluster(&self) -> String {
+        format!("self-runners-{}", self.stage)
+    }
+
+    /// What EventBridge would put into the queue.
+    async fn tell_of_stopped(&self) {
+        let stopped = self.listed("STOPPED").await;
+        let new: Vec<String> =
+            stopped.into_iter().filter(|arn| self.told.lock().unwrap().insert(arn.clone())).collect();
+        if new.is_empty() {
+            return;
+        }
+        let body = json!({ "cluster": self.cluster(), "tasks": new, "include": ["TAGS"] });
+        let described = self.place.call("AmazonEC2ContainerServiceV20141113.DescribeTasks", &body).await;
+        for task in described["tasks"].as_array().unwrap() {
+            if task["lastStatus"] != "STOPPED" {
+                self.told.lock().unwrap().remove(task["taskArn"].as_str().unwrap());
+                continue;
+            }
+            let event = json!({ "source": "aws.ecs", "detail-type": "ECS Task State Change", "detail": task });
+            let body = json!({ "QueueUrl": self.queue, "MessageBody": event.to_string() });
+            self.place.call("AmazonSQS.SendMessage", &body).await;
+        }
+    }
+
+    /// The processes of a function: each is a copy of it.
+    pub(crate) fn copies(&self, function: &str) -> Vec<i32> {
+        let name = format!("AWS_LAMBDA_FUNCTION_NAME={}\0", self.function(function));
+        let processes =
+            std::fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+        let is_one = |pid: &i32| {
+            std::fs::read(format!("/proc/{pid}/environ"))
+                .is_ok_and(|environ| String::from_utf8_lossy(&environ).contains(&name))
+        };
+        processes.filter(is_one).collect()
+    }
+}
+
+fn configuration(stage: &str, owner: &str, github: &str, state: &str) -> String {
+    format!(
+        "stage = \"{stage}\"\nmax = 6\n\
+         [github]\napi_url = \"{github}\"\n\
+         [owners.{owner}]\norganization = true\n\
+         [aws]\nregion = \"{REGION}\"\narch = \"{ARCH}\"\nimage = \"{IMAGE}\"\n{state}\n\
+         [[classes]]\nname = \"small\"\nlabels = [\"self-hosted\", \"linux\"]\n\
+         size = {{ cpu_milli = 1000, memory_mb = 2048, disk_gb = 21, arch = \"{ARCH}\" }}\n"
+    )
+}

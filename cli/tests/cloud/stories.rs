@@ -1,0 +1,177 @@
+//! The stories.
+
+use std::{process::Command, sync::OnceLock, time::Duration};
+
+use fleet::job::Conclusion;
+use libtest_mimic::Trial;
+use rustix::process::{Pid, Signal, kill_process};
+use sim::hub::faults::HubFaults;
+
+use crate::{
+    place::{Place, free_port, start, variable},
+    site::Site,
+};
+
+/// The cap of each stage.
+const CAP: usize = 6;
+
+/// How old a list of ECS may be: so far apart are the two counts before the first launch.
+const LIST_LAG: Duration = Duration::from_secs(31);
+
+/// Both stages, side by side in one account.
+struct Stages {
+    dev: Site,
+    qa: Site,
+}
+
+static STAGES: OnceLock<Stages> = OnceLock::new();
+
+/// In this order: the last takes everything away.
+pub(crate) fn trials() -> Vec<Trial> {
+    vec![
+        story("01_two_stages_live_side_by_side", side_by_side),
+        story("02_a_deployed_stage_is_not_deployed_again", again),
+        story("03_twelve_jobs_share_six_places", twelve_jobs),
+        story("04_a_webhook_that_comes_twice_starts_one_runner", doubled),
+        story("05_a_job_that_is_cancelled_before_it_starts_leaves_nothing", cancelled),
+        story("06_with_all_webhooks_lost_the_sweep_finds_the_jobs", unheard),
+        story("07_a_function_that_is_killed_in_mid_launch_is_made_up_for", function_killed),
+        story("08_a_task_that_dies_at_boot_is_replaced", dies_at_boot),
+        story("09_a_stage_at_work_is_not_destroyed_unless_forced", destroyed),
+    ]
+}
+
+fn story<F: Future<Output = ()>>(name: &str, tell: impl FnOnce(&'static Stages) -> F + Send + 'static) -> Trial {
+    Trial::test(name, move || {
+        let stages = STAGES.get_or_init(deploy);
+        Place::get().runtime.block_on(tell(stages));
+        Ok(())
+    })
+}
+
+/// One keeps its state in DynamoDB, the other in Valkey.
+fn deploy() -> Stages {
+    let place = Place::get();
+    let port = free_port();
+    let mut valkey = Command::new(variable("TEST_VALKEY_SERVER"));
+    valkey.args(["--bind", "127.0.0.1", "--port", &port.to_string(), "--save", "", "--appendonly", "no"]);
+    start(valkey.current_dir(place.dir.path()), port, &place.dir.path().join("valkey.log"));
+    let dev = Site::deploy("dev", "acme", "");
+    let state = format!("state = \"valkey\"\n[aws.valkey]\nurl = \"redis://127.0.0.1:{port}\"");
+    let qa = Site::deploy("qa", "beta", &state);
+    place.runtime.block_on(async {
+        for _ in 0..2 {
+            dev.sweep().await;
+            qa.sweep().await;
+            tokio::time::sleep(LIST_LAG).await; // deadline
+        }
+    });
+    Stages { dev, qa }
+}
+
+/// From the webhook to a container that ran the job, and nothing left: in both, and neither sees the other's.
+async fn side_by_side(stages: &'static Stages) {
+    let Stages { dev, qa } = stages;
+    let (one, other) = (dev.submit(1, "test \"$(id -u)\" = 1000 && sleep 1"), qa.submit(1, "sleep 1"));
+    let started = tokio::join!(dev.until_done(one, CAP), qa.until_done(other, CAP));
+    assert_eq!(started, (1, 1));
+    dev.until_nothing_is_left().await;
+    qa.until_nothing_is_left().await;
+}
+
+async fn again(stages: &'static Stages) {
+    let Site { place, config, .. } = &stages.dev;
+    let artifacts = variable("TEST_ARTIFACTS");
+    let (well, said) = place.says(&["deploy", "--yes", "--artifacts", &artifacts], config, "");
+    assert!(well && said.contains("nothing has changed"), "{said}");
+    let text = std::fs::read_to_string(config).unwrap();
+    let other = config.with_extension("other.toml");
+    std::fs::write(&other, text.replace("max = 6", "max = 5")).unwrap();
+    let (well, said) = place.says(&["deploy", "--dry-run", "--artifacts", &artifacts], &other, "");
+    assert!(well && said.contains("~ ScalerHandler (AWS::Lambda::Function) changes: Environment"), "{said}");
+    let (well, said) = place.says(&["secrets", "list"], config, "");
+    assert!(well && said.contains("GITHUB_API_TOKEN: set") && said.contains("GITHUB_WEBHOOK_SECRET: set"), "{said}");
+    let (well, said) = place.says(&["deploy", "--artifacts", &artifacts], &other, "");
+    assert!(!well && said.contains("--yes"), "{said}");
+}
+
+async fn twelve_jobs(stages: &'static Stages) {
+    for site in [&stages.dev, &stages.qa] {
+        let flow = site.submit(12, "sleep 1");
+        assert_eq!(site.until_done(flow, CAP).await, 12);
+        site.until_nothing_is_left().await;
+    }
+}
+
+async fn doubled(stages: &'static Stages) {
+    let site = &stages.dev;
+    site.github.handle().set_faults(HubFaults { double_permille: 1_000, until_ms: u64::MAX, ..HubFaults::default() });
+    let flow = site.submit(2, "sleep 1");
+    assert_eq!(site.until_done(flow, 2).await, 2);
+    site.github.handle().set_faults(HubFaults::default());
+    site.until_nothing_is_left().await;
+}
+
+async fn cancelled(stages: &'static Stages) {
+    let site = &stages.dev;
+    let flow = site.submit(1, "sleep 300");
+    site.github.handle().cancel_workflow(flow);
+    site.until("the job has ended", async || site.ends(flow) == [Some(Conclusion::Cancelled)]).await;
+    site.until_nothing_is_left().await;
+}
+
+async fn unheard(stages: &'static Stages) {
+    let site = &stages.dev;
+    site.github.handle().set_faults(HubFaults { all_lost: true, until_ms: u64::MAX, ..HubFaults::default() });
+    let flow = site.submit(2, "sleep 1");
+    site.until_done(flow, CAP).await;
+    site.until_nothing_is_left().await;
+    site.github.handle().set_faults(HubFaults::default());
+}
+
+async fn function_killed(stages: &'static Stages) {
+    let site = &stages.dev;
+    let flow = site.submit(3, "sleep 1");
+    let mut killed = 0;
+    site.until("a copy is killed", async || {
+        if !site.live().await.is_empty() {
+            for pid in site.copies("ScalerHandler") {
+                killed += u32::from(kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL).is_ok());
+            }
+        }
+        killed > 0
+    })
+    .await;
+    site.until_done(flow, CAP).await;
+    site.until_nothing_is_left().await;
+}
+
+/// The image is broken for a while, as after a bad push.
+async fn dies_at_boot(stages: &'static Stages) {
+    let site = &stages.dev;
+    site.place.break_image();
+    let before = site.stopped();
+    let flow = site.submit(1, "sleep 1");
+    site.until("a task dies", async || site.stopped() > before).await;
+    site.place.mend_image();
+    site.until_done(flow, CAP).await;
+    site.until_nothing_is_left().await;
+}
+
+async fn destroyed(stages: &'static Stages) {
+    let Stages { dev, qa } = stages;
+    let flow = dev.submit(1, "sleep 300");
+    dev.until("it runs", async || dev.github.handle().look(|hub| hub.true_jobs().any(|(_, job)| job.is_running())))
+        .await;
+    let (well, said) = dev.place.says(&["destroy", "--yes", "--wait", "4"], &dev.config, "");
+    assert!(!well && said.contains("1 runner at work; the drain is lifted"), "{said}");
+    assert_eq!(dev.ends(flow), [None]);
+    let (well, said) = dev.place.says(&["destroy", "--yes", "--force"], &dev.config, "");
+    assert!(well && said.contains("self-runners-dev is gone") && said.contains("kept: the bucket"), "{said}");
+    let (well, said) = qa.place.says(&["destroy", "--yes"], &qa.config, "");
+    assert!(well && said.contains("self-runners-qa is gone") && said.contains("nothing is left behind"), "{said}");
+    let living = dev.place.docker(&["ps", "--quiet", "--filter", "label=com.amazonaws.ecs.cluster"]);
+    assert_eq!(living, "");
+    let (well, said) = qa.place.says(&["destroy", "--yes"], &qa.config, "");
+    assert!(well && said.contains("there is no self-runners-qa"), "{said}");
+}
