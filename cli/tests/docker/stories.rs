@@ -138,9 +138,13 @@ async fn demo_interrupted() {
     let host = std::env::var(crate::HOST).unwrap();
     let listed = |words: &[&str]| {
         let line = [&["--host", host.as_str()], words].concat();
-        String::from_utf8(Command::new("docker").args(line).output().unwrap().stdout).unwrap()
+        let told = Command::new("docker").args(line).output().unwrap();
+        assert!(told.status.success(), "{told:?}");
+        // Their order is open where two were made within a second.
+        String::from_utf8(told.stdout).unwrap().lines().map(str::to_owned).collect::<BTreeSet<_>>()
     };
-    let there = || [listed(&["ps", "--all", "--quiet"]), listed(&["images"])];
+    let there =
+        || [listed(&["ps", "--all", "--quiet"]), listed(&["images", "--format", "{{.Repository}}:{{.Tag}} {{.ID}}"])];
     let before = there();
     let mut demo = tokio::process::Command::new(PROGRAM);
     demo.args(["demo", "--engine", "docker", "--docker-host", &host]).stdout(std::process::Stdio::piped());

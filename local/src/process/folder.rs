@@ -58,7 +58,10 @@ impl Folders {
             let folder = folders.of(&id);
             if folder.is_open() {
                 open.push(id);
-            } else if !folder.path("kept").exists() {
+            } else if folder.path("kept").exists() {
+                // This occurs when we were killed after the folder was marked.
+                folder.strip();
+            } else {
                 // This occurs when we were killed while a folder was made, before anything was spawned in it, or while
                 // it was taken away.
                 folder.remove();
@@ -236,15 +239,20 @@ impl Folder {
             return self.remove();
         }
         let marked = self.write("kept", "");
-        // The runner program's own logs stay too.
+        self.strip();
+        if let Err(error) = marked {
+            tracing::warn!("cannot mark {} as reported: {error}", self.path.display());
+        }
+    }
+
+    /// Takes away what a runner worked with; its logs stay.
+    fn strip(&self) {
+        // Those of the runner program too.
         let _ = fs::rename(self.path("runner/_diag"), self.path("diag"));
         for part in ["runner", "home", "tmp"] {
             if let Err(error) = remove::tree(&self.path(part)) {
                 tracing::warn!("cannot take {} away: {error}; remove it by hand", self.path(part).display());
             }
-        }
-        if let Err(error) = marked {
-            tracing::warn!("cannot mark {} as reported: {error}", self.path.display());
         }
     }
 

@@ -147,6 +147,28 @@ async fn logs_are_kept_where_that_is_wanted() {
 }
 
 #[tokio::test]
+async fn what_a_kill_left_beside_kept_logs_goes_at_the_next_start() {
+    let world = World::with(|settings| settings.keep = true).await;
+    let spec = facts::launch("sr-dev-half", 1);
+    let id = world.begin(&spec).await;
+    world.end_with(&spec, 0);
+    world.gone().await;
+    until("the rest is gone", || !world.task(&id).join("tmp").exists()).await;
+    // As it is when the daemon is killed right after it marked the folder.
+    for part in ["runner/_diag", "home/cache", "tmp"] {
+        fs::create_dir_all(world.task(&id).join(part)).unwrap();
+    }
+    fs::remove_dir_all(world.task(&id).join("diag")).unwrap_or_default();
+    fs::write(world.task(&id).join("runner/_diag/Worker.log"), "what it did").unwrap();
+    let world = World::of(world.dir.clone(), |settings| settings.keep = true).await;
+    for part in ["runner", "home", "tmp"] {
+        assert!(!world.task(&id).join(part).exists(), "{part}");
+    }
+    assert_eq!(fs::read_to_string(world.task(&id).join("diag/Worker.log")).unwrap(), "what it did");
+    assert_eq!(fs::read_to_string(world.task(&id).join("agent.log")).unwrap(), "agent of sr-dev-half.1\n");
+}
+
+#[tokio::test]
 async fn names_that_are_no_folders_are_refused() {
     let world = World::new().await;
     let error = world.launch(&facts::launch("../escape", 1)).await.unwrap_err();
