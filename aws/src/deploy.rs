@@ -97,6 +97,14 @@ impl Deployer {
         self.formation.standing(&self.name).await
     }
 
+    /// The stack's outputs, whatever is under way.
+    ///
+    /// # Errors
+    /// `Denied`, `Retry`.
+    pub async fn outputs(&self) -> PortResult<BTreeMap<String, String>> {
+        self.formation.outputs(&self.name).await
+    }
+
     /// Puts code and template where CloudFormation reads them, as far as they are not there, and asks what would be done.
     /// `None`: nothing would.
     ///

@@ -20,4 +20,4 @@ pub mod valkey;
 
 pub use cloud::{AccessKey, Cloud, CloudSettings, Identity};
 pub use rows::Keep;
-pub use tables::{Tables, Usage};
+pub use tables::{Backend, Tables, Usage};

@@ -3,7 +3,10 @@
 //! Three kinds of messages come out: events that we put in, wake-ups that we put in with a delay, and "ECS Task State
 //! Change" events that EventBridge puts in as they are. Each comes at least once, in no order.
 
-use aws_sdk_sqs::{Client, types::SendMessageBatchRequestEntry};
+use aws_sdk_sqs::{
+    Client,
+    types::{QueueAttributeName, SendMessageBatchRequestEntry},
+};
 use controller::ports::{ErrorKind, PortError, PortResult};
 use fleet::event::Event;
 use serde::{Deserialize, Serialize};
@@ -108,6 +111,24 @@ impl EventQueue {
         self.send(&[body(&Sent::Wake { due_ms })?], delay_s).await
     }
 
+    /// Messages that wait or are being handled, about; not those that are to come later.
+    ///
+    /// # Errors
+    /// `Denied`, `Retry`, `NotFound`.
+    pub async fn depth(&self) -> PortResult<u64> {
+        let names = [
+            QueueAttributeName::ApproximateNumberOfMessages,
+            QueueAttributeName::ApproximateNumberOfMessagesNotVisible,
+        ];
+        let ask = self.client.get_queue_attributes().queue_url(&self.url).set_attribute_names(Some(names.to_vec()));
+        let told = ask
+            .send()
+            .await
+            .map_err(|error| self.refused("look at", "sqs:GetQueueAttributes", &heard::hear(&error)))?;
+        let number = |name| told.attributes().and_then(|all| all.get(name)?.parse::<u64>().ok()).unwrap_or(0);
+        Ok(names.iter().map(number).sum())
+    }
+
     async fn send(&self, bodies: &[String], delay_s: u64) -> PortResult<()> {
         let delay_s = i32::try_from(delay_s).unwrap_or(0);
         let entry = |(n, body): (usize, &String)| {
@@ -116,7 +137,7 @@ impl EventQueue {
         let entries = bodies.iter().enumerate().map(entry).collect::<Result<Vec<_>, _>>();
         let entries = entries.map_err(|error| PortError::new(ErrorKind::Invalid, error.to_string()))?;
         let sent = self.client.send_message_batch().queue_url(&self.url).set_entries(Some(entries)).send().await;
-        let sent = sent.map_err(|error| refused(&self.url, &heard::hear(&error)))?;
+        let sent = sent.map_err(|error| self.refused("put into", "sqs:SendMessage", &heard::hear(&error)))?;
         // Status 200 with some of them refused.
         let Some(failed) = sent.failed().first() else { return Ok(()) };
         let kind = if failed.sender_fault() { ErrorKind::Invalid } else { ErrorKind::Retry };
@@ -128,6 +149,11 @@ impl EventQueue {
             failed.code()
         );
         Err(PortError::new(kind, why))
+    }
+
+    fn refused(&self, doing: &str, action: &str, heard: &Heard) -> PortError {
+        let (kind, why) = heard::meaning(action, heard).unwrap_or_else(|| meaning(heard));
+        PortError::new(kind, format!("cannot {doing} the queue {}: {why}", self.url))
     }
 }
 
@@ -155,16 +181,15 @@ fn batches(bodies: &[String]) -> impl Iterator<Item = &[String]> {
     })
 }
 
-fn refused(url: &str, heard: &Heard) -> PortError {
-    let (kind, why) = heard::meaning("sqs:SendMessage", heard).unwrap_or_else(|| match heard {
+fn meaning(heard: &Heard) -> (ErrorKind, String) {
+    match heard {
         Heard::Refused { code, .. } if heard::is_throttled(code) => (ErrorKind::Retry, "too many calls".to_owned()),
         Heard::Refused { code, message } if code.contains("QueueDoesNotExist") || code.contains("NonExistentQueue") => {
             (ErrorKind::NotFound, format!("it is not there ({message}): run `self-runners deploy` again"))
         }
         Heard::Refused { code, message } => (ErrorKind::Invalid, format!("{message} ({code})")),
         Heard::NoCredentials(why) | Heard::Unknown(why) => (ErrorKind::Retry, why.clone()),
-    });
-    PortError::new(kind, format!("cannot put into the queue {url}: {why}"))
+    }
 }
 
 #[cfg(test)]

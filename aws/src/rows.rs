@@ -34,7 +34,7 @@ pub(crate) use self::{
     plan::{NoPlan, Plan, plan},
     pool::PoolItem,
     reading::Reading,
-    totals::{Condition, LOG_FROM, Totals, TotalsChange},
+    totals::{Condition, LOG_FROM, Totals, TotalsChange, totals_rows},
     view::view,
 };
 

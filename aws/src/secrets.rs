@@ -9,6 +9,7 @@ use aws_sdk_secretsmanager::{Client, operation::get_secret_value::GetSecretValue
 use controller::ports::{ErrorKind, PortError, PortResult, Secret};
 use serde_json::{Value, json};
 use tokio::{sync::Mutex, time::Instant};
+use url::Url;
 
 use crate::{
     cloud::Cloud,
@@ -83,6 +84,26 @@ impl Vault {
             Err(heard) => return Err(told(id, kind, &heard)),
         }
         Ok(values)
+    }
+
+    /// A server's URL with the user and password that a secret holds, `{"username", "password"}`; without a secret as it
+    /// is.
+    ///
+    /// # Errors
+    /// As [`Vault::read`]. `Invalid`: that is no URL of a server.
+    pub async fn server_url(&self, url: &str, secret: Option<&str>) -> PortResult<Secret> {
+        let Some(id) = secret else { return Ok(Secret::new(url)) };
+        let unusable = || PortError::new(ErrorKind::Invalid, format!("{url} is no URL of a server"));
+        let mut full = Url::parse(url).map_err(|_| unusable())?;
+        let (user, password) = (self.word(id, "username").await?, self.word(id, "password").await?);
+        full.set_username(user.expose()).map_err(|()| unusable())?;
+        full.set_password(Some(password.expose())).map_err(|()| unusable())?;
+        Ok(Secret::new(full))
+    }
+
+    async fn word(&self, id: &str, field: &'static str) -> PortResult<Secret> {
+        let read = self.read(id, SecretKind { name: "VALKEY", field }).await?;
+        Ok(read.into_iter().next().unwrap_or_else(|| Secret::new("")))
     }
 
     async fn version(&self, id: &str, stage: &str) -> Result<GetSecretValueOutput, Heard> {

@@ -5,6 +5,7 @@ mod destroy;
 mod meaning;
 mod secrets;
 mod site;
+mod stage;
 mod template;
 
 use aws::{
@@ -14,7 +15,8 @@ use aws::{
 use fleet::policy::Policy;
 
 pub(crate) use self::{
-    deploy::command as deploy, destroy::command as destroy, secrets::command as secrets, template::command as template,
+    deploy::command as deploy, destroy::command as destroy, secrets::command as secrets, stage::Stage,
+    template::command as template,
 };
 use crate::{
     failure::Failure,

@@ -1,13 +1,13 @@
-//! `drain`: nothing more is started, idle runners end, busy ones finish; until `drain --end`. Asks the living daemon, which
-//! stores it.
+//! `drain`: nothing more is started, idle runners end, busy ones finish; until `drain --end`. Asks the living daemon or the
+//! stage, which stores it.
 
 use std::process::ExitCode;
 
 use crate::{
     control::wire::DrainRequest,
-    daemon_args::{DaemonArgs, person},
     failure::Failure,
     picture::{ClassLine, Picture},
+    source::{SourceArgs, person},
     table::count,
     terminal,
 };
@@ -16,7 +16,7 @@ use crate::{
 #[derive(Debug, clap::Args)]
 pub(crate) struct DrainArgs {
     #[command(flatten)]
-    daemon: DaemonArgs,
+    source: SourceArgs,
     /// Only this class; without it all of them
     #[arg(long, value_name = "NAME")]
     class: Option<String>,
@@ -30,14 +30,14 @@ pub(crate) struct DrainArgs {
 
 /// Does it.
 pub(crate) fn command(args: &DrainArgs) -> Result<ExitCode, Failure> {
-    let client = args.daemon.client()?;
+    let source = args.source.open()?;
     let wish = DrainRequest { class: args.class.clone(), by: person(args.why.as_deref()) };
     if args.end {
-        terminal::say(&client.end_drain(&wish)?);
+        terminal::say(&source.drain(wish, true)?);
         return Ok(ExitCode::SUCCESS);
     }
-    terminal::say(&client.drain(&wish)?);
-    let picture = Picture::take(&args.daemon)?;
+    terminal::say(&source.drain(wish, false)?);
+    let picture = Picture::take(&source)?;
     terminal::say(&what_is_left(&picture.classes(), args.class.as_deref()));
     Ok(ExitCode::SUCCESS)
 }

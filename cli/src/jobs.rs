@@ -1,13 +1,13 @@
-//! `jobs`: the jobs that a daemon knows. Reads its store; changes nothing.
+//! `jobs`: the jobs that a daemon or a stage knows. Reads its store; changes nothing.
 
 use std::process::ExitCode;
 
 use serde_json::json;
 
 use crate::{
-    daemon_args::DaemonArgs,
     failure::Failure,
     picture::{JobLine, Picture},
+    source::SourceArgs,
     table::{shortened, since},
     terminal,
 };
@@ -16,7 +16,7 @@ use crate::{
 #[derive(Debug, clap::Args)]
 pub(crate) struct JobsArgs {
     #[command(flatten)]
-    daemon: DaemonArgs,
+    source: SourceArgs,
     /// Also those that ended in the last two hours
     #[arg(long)]
     all: bool,
@@ -27,7 +27,7 @@ pub(crate) struct JobsArgs {
 
 /// Shows them.
 pub(crate) fn command(args: &JobsArgs) -> Result<ExitCode, Failure> {
-    let mut picture = Picture::take(&args.daemon)?;
+    let mut picture = Picture::take(&args.source.open()?)?;
     let jobs = picture.jobs(args.all);
     if args.json {
         terminal::say(&terminal::json(&json!({ "now_ms": picture.now_ms, "jobs": jobs }).to_string()));

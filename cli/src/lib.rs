@@ -9,9 +9,10 @@
 //! | `config` | `config`: what its configuration is and what is wrong with it |
 //! | `cloud` | `deploy`, `destroy`, `secrets`, `template`: the deployment to AWS, in builds that have it |
 //! | `control` | the socket on which commands ask the living daemon |
-//! | `picture` | what a daemon knows, as of one moment |
+//! | `source` | whom a command asks: a daemon of this machine, or a stage on AWS |
+//! | `picture` | what that knows, as of one moment |
 //! | `status`, `jobs`, `runners`, `why` | parts of that picture |
-//! | `runners`, `drain` | what a person wants of the living daemon |
+//! | `runners`, `drain` | what a person wants of it |
 //! | `subject`, `table`, `terminal` | what is asked about, and text for people |
 //! | `setup` | `github setup`: registers a GitHub App |
 //! | `webhook_send` | `webhook send`: a delivery by hand |
@@ -28,7 +29,6 @@ mod cloud;
 mod cloud_args;
 mod config;
 mod control;
-mod daemon_args;
 pub mod demo;
 mod drain;
 pub mod failure;
@@ -39,6 +39,7 @@ mod practice;
 mod runners;
 mod serve;
 mod setup;
+mod source;
 mod status;
 mod subject;
 mod table;

@@ -6,9 +6,9 @@ use serde_json::json;
 
 use crate::{
     control::{NotDone, wire::StopRequest},
-    daemon_args::{DaemonArgs, person},
     failure::Failure,
     picture::{Picture, RunnerLine},
+    source::{SourceArgs, person},
     subject,
     table::since,
     terminal,
@@ -32,7 +32,7 @@ enum RunnersCommand {
 #[derive(Debug, clap::Args)]
 struct ListArgs {
     #[command(flatten)]
-    daemon: DaemonArgs,
+    source: SourceArgs,
     /// Also those that went in the last two hours
     #[arg(long)]
     all: bool,
@@ -46,7 +46,7 @@ struct StopArgs {
     /// Its name, as `runners list` or GitHub shows it
     name: String,
     #[command(flatten)]
-    daemon: DaemonArgs,
+    source: SourceArgs,
     /// At once and whatever it does: a job that it runs is lost
     #[arg(long, requires = "why")]
     force: bool,
@@ -64,7 +64,7 @@ pub(crate) fn command(args: &RunnersArgs) -> Result<ExitCode, Failure> {
 }
 
 fn list(args: &ListArgs) -> Result<ExitCode, Failure> {
-    let picture = Picture::take(&args.daemon)?;
+    let picture = Picture::take(&args.source.open()?)?;
     let runners = picture.runners(args.all);
     if args.json {
         terminal::say(&terminal::json(&json!({ "now_ms": picture.now_ms, "runners": runners }).to_string()));
@@ -95,7 +95,7 @@ fn stop(args: &StopArgs) -> Result<ExitCode, Failure> {
         Failure::usage(format!("`{}` is no runner's name: `self-runners runners list` shows them (sr-…)", args.name))
     })?;
     let wish = StopRequest { runner: runner.to_string(), force: args.force, by: person(args.why.as_deref()) };
-    match args.daemon.client()?.stop(&wish) {
+    match args.source.open()?.stop(wish) {
         Ok(said) => {
             terminal::say(&format!("{runner}: {said}"));
             Ok(ExitCode::SUCCESS)

@@ -1,4 +1,4 @@
-//! `status`: what a daemon knows and does, on one screen. Changes nothing.
+//! `status`: what a daemon or a stage knows and does, on one screen. Changes nothing.
 
 mod facts;
 mod screen;
@@ -10,13 +10,13 @@ use std::{
     time::Duration,
 };
 
-use crate::{daemon_args::DaemonArgs, failure::Failure, picture::Picture, terminal};
+use crate::{failure::Failure, picture::Picture, source::SourceArgs, terminal};
 
 /// What `status` can be told.
 #[derive(Debug, clap::Args)]
 pub(crate) struct StatusArgs {
     #[command(flatten)]
-    daemon: DaemonArgs,
+    source: SourceArgs,
     /// Go on, each second, until Ctrl-C; on a terminal redrawn, else a line for each change
     #[arg(long)]
     watch: bool,
@@ -30,7 +30,7 @@ pub(crate) fn command(args: &StatusArgs) -> Result<ExitCode, Failure> {
     if args.watch {
         return watch(args);
     }
-    let mut picture = Picture::take(&args.daemon)?;
+    let mut picture = Picture::take(&args.source.open()?)?;
     if args.json {
         terminal::say(&terminal::json(&facts::Facts::of(&picture).json()));
     } else {
@@ -46,8 +46,9 @@ pub(crate) fn command(args: &StatusArgs) -> Result<ExitCode, Failure> {
 fn watch(args: &StatusArgs) -> Result<ExitCode, Failure> {
     let redraws = stdout().is_terminal() && !args.json;
     let mut told = String::new();
+    let source = args.source.open()?;
     loop {
-        let mut picture = Picture::take(&args.daemon)?;
+        let mut picture = Picture::take(&source)?;
         let text = if args.json {
             terminal::json(&facts::Facts::of(&picture).json()) + "\n"
         } else if redraws {

@@ -15,7 +15,7 @@ use std::{
 use controller::ports::Secret;
 use github::webhook::post::{Outgoing, Reply};
 
-use crate::{failure::Failure, serve, terminal};
+use crate::{cloud::Stage, cloud_args::StageArgs, failure::Failure, serve, terminal};
 
 /// Webhooks by hand.
 #[derive(Debug, clap::Args)]
@@ -37,9 +37,18 @@ struct SendArgs {
     /// Payload to send, in JSON; `-` reads it from stdin. Without it one is made from the arguments below
     #[arg(value_name = "FILE", conflicts_with = "job", required_unless_present = "action")]
     file: Option<PathBuf>,
-    /// Where to send it
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080/webhook")]
-    url: String,
+    /// Where to send it; http://127.0.0.1:8080/webhook, or that of the stage
+    #[arg(long, value_name = "URL")]
+    url: Option<String>,
+    /// Send it to this stage on AWS, with its secret: `production`, `qa`, `dev`
+    #[arg(long, value_name = "STAGE")]
+    stage: Option<String>,
+    /// Configuration file (TOML) of the stage; `self-runners.toml` of this folder if there is one
+    #[arg(long, value_name = "FILE", requires = "stage", env = "SELF_RUNNERS_CONFIG")]
+    config: Option<PathBuf>,
+    /// Another endpoint for all services of AWS, as of a local AWS
+    #[arg(long, value_name = "URL", requires = "stage")]
+    endpoint_url: Option<String>,
     /// Value of X-GitHub-Event
     #[arg(long, value_name = "EVENT", default_value = "workflow_job")]
     event: String,
@@ -52,7 +61,7 @@ struct SendArgs {
     /// Print the payload instead of sending it; needs no secret
     #[arg(long)]
     dry_run: bool,
-    /// File with the webhook's secret; without it GITHUB_WEBHOOK_SECRET in the environment counts
+    /// File with the webhook's secret; without it that of the stage, or GITHUB_WEBHOOK_SECRET in the environment counts
     #[arg(long, value_name = "FILE", conflicts_with = "secret_stdin")]
     secret_file: Option<PathBuf>,
     /// Read the webhook's secret from stdin
@@ -62,10 +71,14 @@ struct SendArgs {
     made: payload::Made,
 }
 
+/// Where a daemon listens unless it is told otherwise.
+const URL_DEFAULT: &str = "http://127.0.0.1:8080/webhook";
+
 const EXAMPLES: &str = "Examples:
   self-runners webhook send --action queued --repo acme/web --labels self-hosted,linux
   self-runners webhook send --action completed --repo acme/web --job-id 60000000001 --conclusion cancelled
   self-runners webhook send payload.json --url https://runners.example.com/webhook --secret-file secret
+  self-runners webhook send --stage dev --action queued --repo acme/web --labels self-hosted,linux
 
 It prints the status and the answer. The exit code is 0 for 2xx, 1 for any other status or none, 2 for wrong arguments.";
 
@@ -80,7 +93,9 @@ pub(crate) fn command(args: &WebhookArgs) -> Result<ExitCode, Failure> {
         terminal::say(&terminal::json(&json));
         return Ok(ExitCode::SUCCESS);
     }
-    let secret = secret(args)?;
+    let stage = stage(args)?;
+    let secret = secret(args, stage.as_ref())?;
+    let url = url(args, stage.as_ref())?;
     let delivery = args.delivery.clone().unwrap_or_else(guid);
     terminal::say(&match job(&json) {
         Some(id) => format!("delivery {delivery} of job {id}"),
@@ -91,9 +106,9 @@ pub(crate) fn command(args: &WebhookArgs) -> Result<ExitCode, Failure> {
         .enable_all()
         .build()
         .map_err(|error| Failure::failed(format!("cannot start threads: {error}")))?;
-    let reply = runtime.block_on(outgoing.post(&args.url, &secret)).map_err(|error| {
-        Failure::failed(format!("{} did not take it: {error}; does a daemon listen there?", args.url))
-    })?;
+    let reply = runtime
+        .block_on(outgoing.post(&url, &secret))
+        .map_err(|error| Failure::failed(format!("{url} did not take it: {error}; does anybody listen there?")))?;
     tell(&reply)
 }
 
@@ -109,8 +124,8 @@ fn advice(status: u16) -> &'static str {
     match status {
         300..=399 => "GitHub follows no redirect; give the address that it leads to",
         400 => "the payload is not what this event has; the answer names the field",
-        401 => "compare the secret with the daemon's",
-        403 => "add the owner or repository to the daemon's configuration",
+        401 => "compare the secret with the receiver's",
+        403 => "add the owner or repository to the receiver's configuration",
         404 | 405 => "the URL ends in /webhook",
         413 | 415 => "that is nothing GitHub sends",
         500..=599 => "the receiver cannot take it now; its log says why",
@@ -129,7 +144,29 @@ fn read(file: &Path, args: &SendArgs) -> Result<String, Failure> {
     from_stdin("payload")
 }
 
-fn secret(args: &SendArgs) -> Result<Secret, Failure> {
+fn stage(args: &SendArgs) -> Result<Option<Stage>, Failure> {
+    let open = |stage: &String| {
+        let (config, endpoint_url) = (args.config.clone(), args.endpoint_url.clone());
+        Stage::open(&StageArgs { config, stage: Some(stage.clone()), endpoint_url })
+    };
+    args.stage.as_ref().map(open).transpose()
+}
+
+fn url(args: &SendArgs, stage: Option<&Stage>) -> Result<String, Failure> {
+    match (&args.url, stage) {
+        (Some(url), _) => Ok(url.clone()),
+        (None, Some(stage)) => stage.webhook_url(),
+        (None, None) => Ok(URL_DEFAULT.into()),
+    }
+}
+
+fn secret(args: &SendArgs, stage: Option<&Stage>) -> Result<Secret, Failure> {
+    if let Some(stage) = stage
+        && args.secret_file.is_none()
+        && !args.secret_stdin
+    {
+        return stage.webhook_secret();
+    }
     let text = match &args.secret_file {
         Some(file) => fs::read_to_string(file)
             .map_err(|error| Failure::usage(format!("cannot read the secret {}: {error}", file.display())))?,

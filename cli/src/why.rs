@@ -1,24 +1,23 @@
-//! `why`: what was decided about a job or a runner and why, oldest first, and how it stands now. Reads the daemon's store;
-//! changes nothing.
+//! `why`: what was decided about a job or a runner and why, oldest first, and how it stands now. Reads the store of a daemon or
+//! a stage; //! changes nothing.
 
 mod durations;
 mod now;
 
 use std::{collections::HashSet, process::ExitCode};
 
-use controller::ports::{About, PortError};
+use controller::ports::About;
 use fleet::{
     decide::{RAN_ON, RUNS_ON},
     ids::{JobId, Repo, RunId, RunnerName},
     job::Job,
     view::Record,
 };
-use local::sqlite::SqliteReader;
 
 use crate::{
-    daemon_args::DaemonArgs,
     failure::Failure,
     picture::Picture,
+    source::{Source, SourceArgs},
     subject::{Subject, base_name},
     table::span,
     terminal,
@@ -31,7 +30,7 @@ pub(crate) struct WhyArgs {
     #[arg(value_name = "JOB|URL|RUNNER")]
     about: String,
     #[command(flatten)]
-    daemon: DaemonArgs,
+    source: SourceArgs,
 }
 
 /// Answers.
@@ -42,16 +41,16 @@ pub(crate) fn command(args: &WhyArgs) -> Result<ExitCode, Failure> {
             args.about
         ))
     })?;
-    let reader = args.daemon.reader()?;
-    let mut picture = Picture::of(&args.daemon, &reader)?;
+    let source = args.source.open()?;
+    let mut picture = Picture::take(&source)?;
     let text = match &subject {
         Subject::Job(id, repo) => {
-            let told = job(&reader, &mut picture, *id, repo.as_ref())?;
+            let told = job(&source, &mut picture, *id, repo.as_ref())?;
             told.ok_or_else(|| now::unknown(&picture, &format!("job {id}"), repo.as_ref()))?
         }
-        Subject::Run(id, repo) => run(&reader, &mut picture, *id, repo.as_ref())?,
+        Subject::Run(id, repo) => run(&source, &mut picture, *id, repo.as_ref())?,
         Subject::Runner(name) => {
-            let told = runner(&reader, &picture, name)?;
+            let told = runner(&source, &picture, name)?;
             told.ok_or_else(|| now::unknown(&picture, &format!("runner {name}"), None))?
         }
     };
@@ -63,13 +62,8 @@ pub(crate) fn command(args: &WhyArgs) -> Result<ExitCode, Failure> {
 }
 
 /// A job's story; `None` if nothing is known of it.
-fn job(
-    reader: &SqliteReader,
-    picture: &mut Picture,
-    id: JobId,
-    repo: Option<&Repo>,
-) -> Result<Option<String>, Failure> {
-    let mut entries = records(reader, &About::Job(id))?;
+fn job(source: &Source, picture: &mut Picture, id: JobId, repo: Option<&Repo>) -> Result<Option<String>, Failure> {
+    let mut entries = records(source, &About::Job(id))?;
     let row = picture.ledger.job(id).cloned();
     entries.splice(0..0, heard_late(&entries, row.as_ref()));
     if entries.is_empty() && row.is_none() {
@@ -77,7 +71,7 @@ fn job(
     }
     let durations = durations::told(&entries);
     if let Some(runner) = runner_in(&entries) {
-        entries.extend(records(reader, &About::Runner(runner))?);
+        entries.extend(records(source, &About::Runner(runner))?);
         entries.sort_by_key(|entry| entry.at_ms);
         // What is about both is found twice, with others of the same moment between.
         let mut seen = HashSet::new();
@@ -99,7 +93,7 @@ fn job(
 }
 
 /// All jobs of a run that have rows.
-fn run(reader: &SqliteReader, picture: &mut Picture, id: RunId, repo: Option<&Repo>) -> Result<String, Failure> {
+fn run(source: &Source, picture: &mut Picture, id: RunId, repo: Option<&Repo>) -> Result<String, Failure> {
     let jobs = picture.ledger.jobs().filter(|job| job.facts.run_id == id).map(|job| job.facts.id);
     let jobs: Vec<JobId> = jobs.collect();
     if jobs.is_empty() {
@@ -110,14 +104,14 @@ fn run(reader: &SqliteReader, picture: &mut Picture, id: RunId, repo: Option<&Re
     }
     let mut told = Vec::new();
     for id in jobs {
-        told.extend(job(reader, picture, id, None)?);
+        told.extend(job(source, picture, id, None)?);
     }
     Ok(told.join("\n"))
 }
 
 /// A runner's story; `None` if nothing is known of it.
-fn runner(reader: &SqliteReader, picture: &Picture, name: &RunnerName) -> Result<Option<String>, Failure> {
-    let mut entries = records(reader, &About::Runner(name.clone()))?;
+fn runner(source: &Source, picture: &Picture, name: &RunnerName) -> Result<Option<String>, Failure> {
+    let mut entries = records(source, &About::Runner(name.clone()))?;
     for entry in &mut entries {
         // Said of a job; here the reader asks about the runner.
         if let Some(job) = entry.job.filter(|_| entry.text.starts_with(RUNS_ON) || entry.text.starts_with(RAN_ON)) {
@@ -133,12 +127,10 @@ fn runner(reader: &SqliteReader, picture: &Picture, name: &RunnerName) -> Result
 }
 
 /// Oldest first.
-fn records(reader: &SqliteReader, about: &About) -> Result<Vec<Record>, Failure> {
-    let found = reader.records(about, RECORDS_MAX).map_err(|error: PortError| Failure::failed(error.message));
-    found.map(|mut records| {
-        records.reverse();
-        records
-    })
+fn records(source: &Source, about: &About) -> Result<Vec<Record>, Failure> {
+    let mut records = source.records(about, RECORDS_MAX)?;
+    records.reverse();
+    Ok(records)
 }
 
 /// Our runner that a job's entries name.

@@ -12,6 +12,7 @@ mod glance;
 mod groups;
 mod jobs;
 mod known;
+mod own_hook;
 mod pages;
 mod releases;
 mod runners;
@@ -29,7 +30,12 @@ use fleet::{
 use tokio::sync::OnceCell;
 
 use self::{app_deliveries::Recent, etags::Etags, glance::Glances, known::Known, transport::Transport};
-pub use self::{check::Checked, groups::RunnerGroup, runners::RunnerToken};
+pub use self::{
+    check::Checked,
+    groups::RunnerGroup,
+    own_hook::{HookSet, HookState},
+    runners::RunnerToken,
+};
 use crate::{
     settings::{self, GITHUB_COM, Settings},
     token::TokenSource,

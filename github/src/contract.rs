@@ -21,6 +21,8 @@ pub enum Method {
     Get,
     /// Does something, and not the same again when repeated.
     Post,
+    /// Changes what is there: the same again when repeated.
+    Patch,
     /// Deletes.
     Delete,
 }
@@ -119,6 +121,10 @@ const fn post(operation: &'static str, path: &'static str, success: u16, needs: 
     Call { method: Method::Post, success, answered: false, ..get(operation, path, NONE, needs) }
 }
 
+const fn patch(operation: &'static str, path: &'static str, needs: &'static str) -> Call {
+    Call { method: Method::Patch, answered: false, ..get(operation, path, NONE, needs) }
+}
+
 /// 422: it executes a job.
 const fn delete(operation: &'static str, path: &'static str, needs: &'static str) -> Call {
     Call {
@@ -147,7 +153,7 @@ const fn unpublished(call: Call) -> Call {
 }
 
 /// The whole table.
-pub static CALLS: [&Call; 43] = [
+pub static CALLS: [&Call; 48] = [
     &JIT_CONFIG.repo,
     &JIT_CONFIG.org,
     &LIST_RUNNERS.repo,
@@ -180,7 +186,12 @@ pub static CALLS: [&Call; 43] = [
     &LIST_DELIVERIES.org,
     &REDELIVER.repo,
     &REDELIVER.org,
+    &CREATE_HOOK.repo,
+    &CREATE_HOOK.org,
+    &UPDATE_HOOK.repo,
+    &UPDATE_HOOK.org,
     &APP_HOOK,
+    &SET_APP_HOOK,
     &LIST_APP_DELIVERIES,
     &REDELIVER_APP,
     &READ_APP,

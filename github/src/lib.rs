@@ -18,7 +18,7 @@ pub mod webhook;
 mod wire;
 
 pub use app::{App, AppKey, AppTokens};
-pub use client::{Checked, Client, RunnerGroup, RunnerToken};
+pub use client::{Checked, Client, HookSet, HookState, RunnerGroup, RunnerToken};
 pub use fields::FieldError;
 pub use settings::{GITHUB_COM, Settings, TIMEOUT_MS, check_base_url};
 pub use token::{StaticToken, TokenSource};

@@ -8,9 +8,9 @@ use aws::{
     Cloud, CloudSettings,
     dynamo::DynamoStore,
     ecs::EcsEngine,
-    environment::{Credential, Environment, Store as StoreName, Valkey as ValkeyName},
+    environment::{Credential, Environment, Store as StoreName},
     queue::EventQueue,
-    secrets::{API_TOKEN, APP_KEY, CLAIM_KEY, KeptSecret, SecretKind, Vault, WEBHOOK_SECRET},
+    secrets::{API_TOKEN, APP_KEY, CLAIM_KEY, KeptSecret, Vault, WEBHOOK_SECRET},
     valkey::ValkeyStore,
 };
 use controller::{
@@ -26,7 +26,6 @@ use fleet::{
 };
 use github::{App, AppKey, AppTokens, Client, TokenSource};
 use lambda_runtime::Error;
-use url::Url;
 
 use crate::{
     clock::WallClock,
@@ -118,25 +117,10 @@ impl Parts {
         Ok(match self.environment.store()? {
             StoreName::Table(table) => Arc::new(DynamoStore::open(&self.cloud, &table.name)),
             StoreName::Valkey(valkey) => {
-                Arc::new(ValkeyStore::open(&self.valkey_url(valkey).await?, self.stage()).await?)
+                let url = self.vault.server_url(&valkey.url, valkey.secret_arn()).await?;
+                Arc::new(ValkeyStore::open(url.expose(), self.stage()).await?)
             }
         })
-    }
-
-    /// With user and password, where the server asks for them.
-    async fn valkey_url(&self, valkey: &ValkeyName) -> Result<String, Error> {
-        let Some(arn) = valkey.secret_arn() else { return Ok(valkey.url.clone()) };
-        let unusable = || "VALKEY_URL is no URL of a server: run `self-runners deploy` again";
-        let mut url = Url::parse(&valkey.url).map_err(|_| unusable())?;
-        let (user, password) = (self.valkey_word(arn, "username").await?, self.valkey_word(arn, "password").await?);
-        url.set_username(user.expose()).map_err(|()| unusable())?;
-        url.set_password(Some(password.expose())).map_err(|()| unusable())?;
-        Ok(url.into())
-    }
-
-    async fn valkey_word(&self, arn: &str, field: &'static str) -> Result<Secret, Error> {
-        let read = self.vault.read(arn, SecretKind { name: "VALKEY", field }).await?;
-        Ok(read.into_iter().next().unwrap_or_else(|| Secret::new("")))
     }
 
     async fn github(&self, clock: Arc<WallClock>) -> Result<Client, Error> {

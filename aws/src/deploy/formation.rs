@@ -53,6 +53,10 @@ impl Formation {
         Ok(self.stack(name).await?.map_or(Standing::Nothing, |stack| standing(&stack)))
     }
 
+    pub(super) async fn outputs(&self, name: &str) -> PortResult<BTreeMap<String, String>> {
+        Ok(self.stack(name).await?.as_ref().map(outputs).unwrap_or_default())
+    }
+
     async fn stack(&self, name: &str) -> PortResult<Option<Stack>> {
         let told = self.client.describe_stacks().stack_name(name).send().await;
         match told.map_err(|error| heard::hear(&error)) {

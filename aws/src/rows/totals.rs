@@ -73,6 +73,22 @@ impl Totals {
     }
 }
 
+/// What of the totals are rows of the core's tables: table, key and text of each.
+///
+/// # Errors
+/// None of today's can fail.
+pub(crate) fn totals_rows(fields: &BTreeMap<String, String>) -> Result<Vec<(&'static str, String, String)>, RowError> {
+    let mut rows = Vec::new();
+    for (field, value) in fields {
+        if let Some(key) = field.strip_prefix(DRAIN) {
+            rows.push(("drain", key.to_owned(), value.clone()));
+        } else if field == INVENTORIED {
+            rows.push(("marker", INVENTORIED.to_owned(), encode_row(0, &true)?));
+        }
+    }
+    Ok(rows)
+}
+
 /// A condition on the totals' fields. A field that is not there counts as 0.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Condition {

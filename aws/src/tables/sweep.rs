@@ -13,7 +13,7 @@ use futures_util::future::try_join_all;
 
 use super::{Backend, Tables, now_us};
 use crate::rows::{
-    Answer, Ask, At, Change, Expect, Found, LOG_FROM, Part, Plan, PoolItem, Stamp, Totals, TotalsChange,
+    Answer, Ask, At, Change, Expect, Found, LOG_FROM, Part, Plan, PoolItem, Stamp, Totals, TotalsChange, totals_rows,
 };
 
 /// Writes that are under way at once.
@@ -29,10 +29,21 @@ impl<B: Backend> Tables<B> {
     /// All rows, put into the core's own tables: demand and supply are counted again from the rows.
     pub(super) async fn look_at_all(&self) -> PortResult<Scan> {
         let lists = vec![Part::Pool, Part::Job, Part::Runner, Part::Effect, Part::Suspicion];
-        let answer = self.read(&Ask { lists: lists.clone(), totals: true, ..Ask::default() }).await?;
-        let totals = self.readable(Totals::decode(&answer.totals))?;
-        let ledger = self.readable(ledger(&lists, &answer))?;
-        Ok(Scan { inventoried: totals.inventoried, drains: totals.drains, ..Scan::of(&ledger) })
+        Ok(Scan::of(&self.tables(&lists).await?))
+    }
+
+    /// All rows, the rate budgets among them, for a person who looks. Rows that are written meanwhile may not fit
+    /// together.
+    ///
+    /// # Errors
+    /// `Invalid`: a row cannot be read. `Denied`, `Retry`, `NotFound`: there is no such table.
+    pub async fn ledger(&self) -> PortResult<Ledger> {
+        self.tables(&[Part::Pool, Part::Job, Part::Runner, Part::Effect, Part::Budget]).await
+    }
+
+    async fn tables(&self, lists: &[Part]) -> PortResult<Ledger> {
+        let answer = self.read(&Ask { lists: lists.to_vec(), totals: true, ..Ask::default() }).await?;
+        self.readable(ledger(lists, &answer))
     }
 
     /// Writes what differs. Only the sweep does this, under its lease, so it need not be all at once.
@@ -116,6 +127,9 @@ fn ledger(lists: &[Part], answer: &Answer) -> Result<Ledger, RowError> {
         for (sort, found) in answer.lists.get(part).into_iter().flatten() {
             ledger.restore(&part.name(), &name(part, sort, &found.body), &found.body)?;
         }
+    }
+    for (table, key, body) in totals_rows(&answer.totals)? {
+        ledger.restore(table, &key, &body)?;
     }
     Ok(ledger)
 }

@@ -18,7 +18,7 @@ use super::{
     deploy::tell,
     site::{Site, agreed, told},
 };
-use crate::{cloud_args::DestroyArgs, daemon_args::person, failure::Failure, table::count, terminal};
+use crate::{cloud_args::DestroyArgs, failure::Failure, source::person, table::count, terminal};
 
 /// How long a stopped task may take: its `stopTimeout`, and what Fargate needs.
 const STOPPED_WITHIN: Duration = Duration::from_secs(300);

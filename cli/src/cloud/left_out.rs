@@ -2,13 +2,58 @@
 
 use std::process::ExitCode;
 
-use fleet::policy::Policy;
+use controller::ports::{About, Secret};
+use fleet::{event::Event, ledger::Ledger, policy::Policy, view::Record};
 
 use crate::{
-    cloud_args::{DeployArgs, DestroyArgs, SecretsArgs, TemplateArgs},
+    cloud_args::{DeployArgs, DestroyArgs, SecretsArgs, StageArgs, TemplateArgs},
+    control::NotDone,
     failure::Failure,
+    picture::StageFacts,
     serve::{config::ConfigFile, settings::Problems},
 };
+
+/// A stage on AWS: none can be asked.
+pub(crate) enum Stage {}
+
+impl Stage {
+    /// Refuses.
+    pub(crate) fn open(_: &StageArgs) -> Result<Self, Failure> {
+        Err(refusal())
+    }
+
+    pub(crate) fn policy(&self) -> &Policy {
+        match *self {}
+    }
+
+    pub(crate) fn facts(&self) -> Result<StageFacts, Failure> {
+        match *self {}
+    }
+
+    pub(crate) fn webhook_url(&self) -> Result<String, Failure> {
+        match *self {}
+    }
+
+    pub(crate) fn webhook_secret(&self) -> Result<Secret, Failure> {
+        match *self {}
+    }
+
+    pub(crate) fn letters(&self) -> Result<u64, Failure> {
+        match *self {}
+    }
+
+    pub(crate) fn ledger(&self) -> Result<Ledger, Failure> {
+        match *self {}
+    }
+
+    pub(crate) fn records(&self, _: &About, _: usize) -> Result<Vec<Record>, Failure> {
+        match *self {}
+    }
+
+    pub(crate) fn wish(&self, _: Event) -> Result<String, NotDone> {
+        match *self {}
+    }
+}
 
 /// Says that the section `[aws]` is of no use here.
 pub(crate) fn check(file: &ConfigFile, _: &Policy, problems: &mut Problems) {

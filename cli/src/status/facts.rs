@@ -13,16 +13,18 @@ use serde::Serialize;
 
 use crate::{
     control::wire::{Live, Webhooks},
-    picture::{ClassLine, Picture},
+    picture::{ClassLine, Origin, Picture, StageFacts},
 };
 
 /// All of it.
 #[derive(Debug, Serialize)]
 pub(crate) struct Facts<'a> {
     now_ms: u64,
-    data_dir: &'a Path,
+    /// `None`: a stage's.
+    data_dir: Option<&'a Path>,
     daemon: Option<Daemon<'a>>,
     no_daemon: Option<&'a str>,
+    stage: Option<&'a StageFacts>,
     pub(crate) jobs: Jobs,
     pub(crate) runners: Runners,
     pub(crate) classes: Vec<ClassLine>,
@@ -98,9 +100,10 @@ impl<'a> Facts<'a> {
     pub(crate) fn of(picture: &'a Picture) -> Self {
         Self {
             now_ms: picture.now_ms,
-            data_dir: &picture.data_dir,
-            daemon: picture.live.as_ref().ok().map(daemon),
-            no_daemon: picture.live.as_ref().err().map(|absent| &*absent.what),
+            data_dir: if let Origin::Daemon { data_dir, .. } = &picture.origin { Some(data_dir) } else { None },
+            daemon: picture.origin.live().map(daemon),
+            no_daemon: picture.origin.absent().map(|absent| &*absent.what),
+            stage: if let Origin::Stage(stage) = &picture.origin { Some(stage) } else { None },
             jobs: jobs(picture),
             runners: runners(picture),
             classes: picture.classes(),

@@ -1,11 +1,13 @@
 //! `status` for people: a screen of tables, or one line.
 
+use std::path::Path;
+
 use fleet::rota::Outlook;
 
 use super::facts::Facts;
 use crate::{
     control::wire::Live,
-    picture::{ClassLine, JobLine, Picture, RunnerLine},
+    picture::{ClassLine, JobLine, Origin, Picture, RunnerLine, StageFacts},
     table::{columns, count, shortened, since, span},
 };
 
@@ -37,16 +39,17 @@ pub(crate) fn fitted(picture: &mut Picture, (columns, rows): (usize, usize)) -> 
 /// One line.
 pub(crate) fn line(picture: &Picture) -> String {
     let facts = Facts::of(picture);
-    let absent = picture.live.as_ref().err().map(|absent| format!("; {}", absent.what)).unwrap_or_default();
+    let absent = picture.origin.absent().map(|absent| format!("; {}", absent.what)).unwrap_or_default();
     format!("{}; {}{absent}", jobs_line(&facts), runners_line(&facts))
 }
 
 fn head(picture: &Picture) -> String {
     let facts = Facts::of(picture);
     let mut text = String::new();
-    match &picture.live {
-        Ok(live) => text.push_str(&alive(picture, live)),
-        Err(_) => text.push_str(&format!("data      {}\n", picture.data_dir.display())),
+    match &picture.origin {
+        Origin::Daemon { data_dir, live: Ok(live) } => text.push_str(&alive(picture, data_dir, live)),
+        Origin::Daemon { data_dir, live: Err(_) } => text.push_str(&format!("data      {}\n", data_dir.display())),
+        Origin::Stage(stage) => text.push_str(&deployed(stage)),
     }
     text.push_str(&format!("jobs      {}\n", jobs_line(&facts)));
     text.push_str(&format!("runners   {}\n", runners_line(&facts)));
@@ -58,7 +61,7 @@ fn head(picture: &Picture) -> String {
     format!("{text}\n{}", columns(["CLASS", "LIVE", "MAX", "BUSY", "QUEUED", ""], &rows))
 }
 
-fn alive(picture: &Picture, live: &Live) -> String {
+fn alive(picture: &Picture, data_dir: &Path, live: &Live) -> String {
     let ago = |at_ms| since(at_ms, picture.now_ms);
     let webhooks = match live.webhooks.last_ms {
         Some(last_ms) => {
@@ -91,8 +94,25 @@ fn alive(picture: &Picture, live: &Live) -> String {
         ago(live.started_ms),
         live.url,
         live.pid,
-        picture.data_dir.display(),
+        data_dir.display(),
     )
+}
+
+fn deployed(stage: &StageFacts) -> String {
+    let StageFacts { name, region, status, webhook_url, dead_letters, sweep_interval_ms } = stage;
+    let status = if status.ends_with("_COMPLETE") && !status.contains("ROLLBACK") {
+        String::new()
+    } else {
+        format!(", its stack is {status}")
+    };
+    let dead = match usize::try_from(*dead_letters).unwrap_or(usize::MAX) {
+        0 => String::new(),
+        dead => {
+            format!("dead      {} could not be handled: `self-runners doctor --stage {name}`\n", count(dead, "event"))
+        }
+    };
+    let each = span(*sweep_interval_ms);
+    format!("stage     {name} in {region}{status}\nwebhook   {webhook_url}\nsweep     each {each}\n{dead}")
 }
 
 fn polled(outlook: Outlook) -> String {

@@ -9,7 +9,7 @@ use fleet::{
 
 use crate::{
     failure::Failure,
-    picture::{Picture, RunnerLine},
+    picture::{Origin, Picture, RunnerLine},
     table::{count, since, span},
 };
 
@@ -85,7 +85,10 @@ pub(super) fn unknown(picture: &Picture, what: &str, repo: Option<&Repo>) -> Fai
 }
 
 fn is_it_served(picture: &Picture) -> String {
-    format!("does the daemon with {} serve its repository?", picture.data_dir.display())
+    match &picture.origin {
+        Origin::Daemon { data_dir, .. } => format!("does the daemon with {} serve its repository?", data_dir.display()),
+        Origin::Stage(stage) => format!("does the stage {} serve its repository?", stage.name),
+    }
 }
 
 fn not_served(picture: &Picture, repo: Option<&Repo>) -> Option<String> {
@@ -101,7 +104,7 @@ fn not_served(picture: &Picture, repo: Option<&Repo>) -> Option<String> {
 
 /// A daemon that has heard of nothing: by webhooks, which it may do without if it asks for jobs itself.
 fn silence(picture: &Picture) -> Option<String> {
-    let live = picture.live.as_ref().ok().filter(|live| live.webhooks.last_ms.is_none())?;
+    let live = picture.origin.live().filter(|live| live.webhooks.last_ms.is_none())?;
     let nothing =
         format!("no webhook has arrived since the daemon started {} ago", since(live.started_ms, picture.now_ms));
     Some(match &live.polling {

@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeSet, path::PathBuf, sync::Mutex, time::Duration};
 
-use fleet::{ids::Repo, job::Conclusion};
+use fleet::{
+    ids::{JobId, Repo},
+    job::Conclusion,
+};
 use serde_json::{Value, json};
 use sim::{
     http::{FlowId, Options, Server, serve},
@@ -113,6 +116,22 @@ impl Site {
             parts.join(", ")
         );
         self.github.handle().submit_workflow(&self.repo, Workflow::parse(&text).unwrap())
+    }
+
+    /// The jobs of a workflow.
+    pub(crate) fn jobs(&self, flow: FlowId) -> Vec<JobId> {
+        self.github.handle().jobs_of(flow).into_iter().collect()
+    }
+
+    /// Whether one of them runs.
+    pub(crate) fn runs(&self, flow: FlowId) -> bool {
+        let jobs = self.github.handle().jobs_of(flow);
+        self.github.handle().look(|hub| hub.true_jobs().any(|(id, job)| jobs.contains(&id) && job.is_running()))
+    }
+
+    /// What the program says of this stage.
+    pub(crate) fn ask(&self, words: &[&str]) -> (bool, String) {
+        self.place.says(&[words, &["--stage", self.stage]].concat(), &self.config, "")
     }
 
     /// How the jobs of a workflow ended, as far as they have.

@@ -32,12 +32,15 @@ pub(crate) fn trials() -> Vec<Trial> {
         story("01_two_stages_live_side_by_side", side_by_side),
         story("02_a_deployed_stage_is_not_deployed_again", again),
         story("03_twelve_jobs_share_six_places", twelve_jobs),
-        story("04_a_webhook_that_comes_twice_starts_one_runner", doubled),
-        story("05_a_job_that_is_cancelled_before_it_starts_leaves_nothing", cancelled),
-        story("06_with_all_webhooks_lost_the_sweep_finds_the_jobs", unheard),
-        story("07_a_function_that_is_killed_in_mid_launch_is_made_up_for", function_killed),
-        story("08_a_task_that_dies_at_boot_is_replaced", dies_at_boot),
-        story("09_a_stage_at_work_is_not_destroyed_unless_forced", destroyed),
+        story("04_a_person_asks_both_stages_and_is_told", asked),
+        story("05_a_drain_holds_back_and_a_stop_asks_first", drained),
+        story("06_a_webhook_by_hand_is_answered_and_explained", by_hand),
+        story("07_a_webhook_that_comes_twice_starts_one_runner", doubled),
+        story("08_a_job_that_is_cancelled_before_it_starts_leaves_nothing", cancelled),
+        story("09_with_all_webhooks_lost_the_sweep_finds_the_jobs", unheard),
+        story("10_a_function_that_is_killed_in_mid_launch_is_made_up_for", function_killed),
+        story("11_a_task_that_dies_at_boot_is_replaced", dies_at_boot),
+        story("12_a_stage_at_work_is_not_destroyed_unless_forced", destroyed),
     ]
 }
 
@@ -103,6 +106,66 @@ async fn twelve_jobs(stages: &'static Stages) {
     }
 }
 
+async fn asked(stages: &'static Stages) {
+    for site in [&stages.dev, &stages.qa] {
+        let flow = site.submit(1, "sleep 4");
+        let job = site.jobs(flow).remove(0).to_string();
+        site.until("it runs", async || site.runs(flow)).await;
+        site.until("that is heard", async || site.ask(&["jobs"]).1.contains("running")).await;
+        let (well, said) = site.ask(&["status"]);
+        let runs = "0 queued, 1 running";
+        assert!(well && said.contains(&format!("stage     {} in", site.stage)) && said.contains(runs), "{said}");
+        let (well, said) = site.ask(&["status", "--json"]);
+        assert!(well && said.contains(r#""daemon":null"#) && said.contains(r#""dead_letters":0"#), "{said}");
+        let (well, said) = site.ask(&["jobs"]);
+        assert!(well && said.contains(&job) && said.contains("running"), "{said}");
+        let (well, said) = site.ask(&["runners", "list"]);
+        assert!(well && said.contains(&job) && said.contains("busy"), "{said}");
+        let (well, said) = site.ask(&["why", &job]);
+        assert!(well && said.contains("now: runs for") && said.contains("a runner is started for it"), "{said}");
+        site.until_done(flow, 1).await;
+        site.until("its end is told", async || site.ask(&["why", &job]).1.contains("ago: success")).await;
+        site.until_nothing_is_left().await;
+    }
+}
+
+async fn drained(stages: &'static Stages) {
+    let site = &stages.dev;
+    let first = site.submit(1, "sleep 15");
+    site.until("it runs", async || site.runs(first)).await;
+    let is_busy = || site.ask(&["runners", "list"]).1.lines().find(|line| line.contains("busy")).map(str::to_owned);
+    site.until("that is heard", async || is_busy().is_some()).await;
+    let runner = is_busy().unwrap().split_whitespace().next().unwrap().to_owned();
+    let (well, said) = site.ask(&["runners", "stop", &runner]);
+    assert!(!well && said.contains("would be lost"), "{said}");
+    let (well, said) = site.ask(&["drain", "--why", "a walk"]);
+    assert!(well && said.contains("1 runner still live, 1 of them at work"), "{said}");
+    let second = site.submit(1, "sleep 1");
+    site.until("the first ends", async || site.ends(first) == [Some(Conclusion::Success)]).await;
+    let waits = || site.ask(&["why", &site.jobs(second)[0].to_string()]).1;
+    site.until("the second waits", async || waits().contains("a walk")).await;
+    assert_eq!(site.ends(second), [None]);
+    let (well, said) = site.ask(&["drain", "--end"]);
+    assert!(well, "{said}");
+    site.until_done(second, 1).await;
+    site.until_nothing_is_left().await;
+}
+
+/// Signed with the stage's secret, which is not told.
+async fn by_hand(stages: &'static Stages) {
+    let site = &stages.dev;
+    let url = format!("{}/webhook", site.api);
+    let send = |rest: &[&str]| site.ask(&[&["webhook", "send", "--url", &url][..], rest].concat());
+    let made = ["--action", "queued", "--repo", "acme/web", "--job-id", "61000000001", "--labels"];
+    let (well, said) = send(&[&made[..], &["self-hosted,no-such-label"]].concat());
+    assert!(well && said.contains("202") && said.contains("ignored"), "{said}");
+    site.until("it is handled", async || site.ask(&["why", "61000000001"]).0).await;
+    let (_, said) = site.ask(&["why", "61000000001"]);
+    assert!(said.contains("no-such-label") && said.contains("not served here"), "{said}");
+    let (well, said) = send(&["--action", "queued", "--repo", "stranger/web", "--labels", "self-hosted,linux"]);
+    assert!(!well && said.contains("403"), "{said}");
+}
+
 async fn doubled(stages: &'static Stages) {
     let site = &stages.dev;
     site.github.handle().set_faults(HubFaults { double_permille: 1_000, until_ms: u64::MAX, ..HubFaults::default() });
@@ -161,8 +224,7 @@ async fn dies_at_boot(stages: &'static Stages) {
 async fn destroyed(stages: &'static Stages) {
     let Stages { dev, qa } = stages;
     let flow = dev.submit(1, "sleep 300");
-    dev.until("it runs", async || dev.github.handle().look(|hub| hub.true_jobs().any(|(_, job)| job.is_running())))
-        .await;
+    dev.until("it runs", async || dev.runs(flow)).await;
     let (well, said) = dev.place.says(&["destroy", "--yes", "--wait", "4"], &dev.config, "");
     assert!(!well && said.contains("1 runner at work; the drain is lifted"), "{said}");
     assert_eq!(dev.ends(flow), [None]);

@@ -15,13 +15,13 @@ use crate::{
 };
 
 /// Webhooks of a scope that are looked through for ours (GitHub allows 20 an event).
-const HOOK_PAGES_MAX: u32 = 5;
+pub(super) const HOOK_PAGES_MAX: u32 = 5;
 
 /// Deliveries that are looked through in one pass: 10 000.
 const DELIVERY_PAGES_MAX: u32 = 100;
 
 /// The event whose deliveries matter.
-const JOB_EVENT: &str = "workflow_job";
+pub(super) const JOB_EVENT: &str = "workflow_job";
 
 /// Lowest status that is worth another try: below, we refused it knowingly.
 const STATUS_TRY_AGAIN: u64 = 500;
@@ -51,6 +51,16 @@ impl Delivery {
     /// A time-out has the status code 0.
     fn failed(&self) -> bool {
         self.status_code == 0 || self.status_code >= STATUS_TRY_AGAIN
+    }
+
+    /// Whether it told of a job.
+    pub(super) fn is_job(&self) -> bool {
+        self.job
+    }
+
+    /// Status of the answer; 0: there was none.
+    pub(super) fn status_code(&self) -> u64 {
+        self.status_code
     }
 
     fn succeeded(&self) -> bool {
@@ -149,7 +159,7 @@ fn unanswered(all: Vec<Delivery>) -> Vec<FailedDelivery> {
     failed.into_iter().map(|one| FailedDelivery { id: one.id, guid: one.guid, at_ms: one.at_ms }).collect()
 }
 
-fn delivery(row: &Fields<'_>) -> Result<Delivery, FieldError> {
+pub(super) fn delivery(row: &Fields<'_>) -> Result<Delivery, FieldError> {
     let at_ms = time::parse_ms(row.text("delivered_at")?).ok_or_else(|| row.wrong("delivered_at", "a time"))?;
     Ok(Delivery {
         id: row.number("id")?,

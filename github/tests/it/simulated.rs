@@ -2,14 +2,14 @@
 
 use std::{sync::Arc, time::Duration};
 
-use controller::ports::{Clock, ErrorKind, GitHub, JitRequest, PortError};
+use controller::ports::{Clock, ErrorKind, GitHub, JitRequest, PortError, Secret};
 use fleet::{
     class::Pool,
     decide::Moment,
     ids::{Repo, Scope},
     labels::LabelSet,
 };
-use github::{App, AppKey, AppTokens, Client, Settings, StaticToken, TokenSource, release::this_platform};
+use github::{App, AppKey, AppTokens, Client, HookSet, Settings, StaticToken, TokenSource, release::this_platform};
 use sim::{
     http::{APP_KEY_PEM, Options, Server, serve, world::now_ms},
     hub::{
@@ -236,4 +236,32 @@ async fn a_look_at_the_credentials_finds_what_would_fail_later() {
     let lacking = app_client(&server).check("acme", true, None).await.unwrap().missing;
     let words = "`Self-hosted runners: write` (no access) and `Actions: read` (no access) on acme";
     assert!(lacking.len() == 1 && lacking[0].contains(words), "{lacking:?}");
+}
+
+#[tokio::test]
+async fn a_webhook_is_made_mended_and_looked_at() {
+    let server = github().await;
+    let settings = Settings { hook_url: Some("http://127.0.0.1:9/webhook".into()), ..settings(&server) };
+    let with_token = Client::new(settings.clone(), Arc::new(StaticToken::new(TOKEN)), Arc::new(Wall)).unwrap();
+    let app = Arc::new(app_tokens(&server, APP_KEY_PEM, APP_ID));
+    let secret = Secret::new("a-secret-of-the-hook");
+    let web = Scope::Repo(repo());
+
+    assert_eq!(with_token.hook_state(&web).await.unwrap(), None);
+    assert_eq!(with_token.set_hook(&web, &secret).await.unwrap(), HookSet::Made);
+    let state = with_token.hook_state(&web).await.unwrap().unwrap();
+    assert_eq!((state.of_app, state.active, state.hears_jobs, state.verifies), (false, true, true, true));
+    assert_eq!(with_token.set_hook(&web, &secret).await.unwrap(), HookSet::Mended);
+    server.handle().with(|hub, now_ms| hub.submit(now_ms, NewJob::new(&repo(), "build", &["linux"])));
+    let failed = |hub: &Hub| hub.kept_deliveries().any(|record| record.is_failed());
+    tokio::time::timeout(DEADLINE, server.handle().until(failed)).await.unwrap(); // deadline
+    assert_eq!(with_token.hook_state(&web).await.unwrap().unwrap().deliveries[0].1, 0);
+
+    let settings = Settings { hook_url: Some("http://127.0.0.1:9/other".into()), ..settings };
+    let as_app = Client::new(settings, app, Arc::new(Wall)).unwrap();
+    assert_eq!(as_app.set_hook(&org(), &secret).await.unwrap(), HookSet::Mended);
+    assert!(as_app.hook_state(&org()).await.unwrap().unwrap().of_app);
+
+    server.handle().forbid("repository_hooks");
+    denied(&with_token.set_hook(&web, &secret).await.unwrap_err(), "Webhooks: write");
 }

@@ -100,6 +100,11 @@ pub(super) fn post(operation: Operation) -> MethodRouter<Arc<Shared>> {
 }
 
 /// Routes for one operation.
+pub(super) fn patch(operation: Operation) -> MethodRouter<Arc<Shared>> {
+    route(MethodFilter::PATCH, operation)
+}
+
+/// Routes for one operation.
 pub(super) fn delete(operation: Operation) -> MethodRouter<Arc<Shared>> {
     route(MethodFilter::DELETE, operation)
 }

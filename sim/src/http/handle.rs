@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use super::flows::Flow;
 use super::webhooks;
-use super::world::{Hook, Paper, Shared, Work, now_ms};
+use super::world::{Hook, Paper, Shared, Work};
 use crate::hub::Hub;
 use crate::hub::faults::HubFaults;
 use crate::hub::model::{NewJob, Note};
@@ -113,7 +113,7 @@ impl Handle {
     /// Where webhooks go from now on. A `ping` is sent there first, as GitHub does for a new hook; must be called
     /// within a Tokio runtime.
     pub fn send_webhooks_to(&self, url: &str) {
-        self.shared.lock().hook = Some(Hook { url: url.to_owned(), created_ms: now_ms() });
+        self.shared.lock().hook = Some(Hook::of_jobs(url.to_owned()));
         tokio::spawn(webhooks::ping(self.shared.clone(), url.to_owned()));
     }
 

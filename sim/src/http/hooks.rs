@@ -6,8 +6,9 @@ use axum::Router;
 use fleet::ids::Scope;
 use serde_json::{Value, json};
 
-use super::ask::{Answer, Ask, get, post};
-use super::world::{Shared, World};
+use super::ask::{Answer, Ask, get, patch, post};
+use super::webhooks;
+use super::world::{Hook, Shared, World, now_ms};
 use crate::hub::hooks::HookRecord;
 use crate::hub::limits::{RestError, RestResult};
 use crate::hub::payload::rfc3339;
@@ -17,7 +18,8 @@ pub(super) const HOOK_ID: u64 = 512_000_001;
 
 pub(super) fn routes() -> Router<Arc<Shared>> {
     Router::new()
-        .route("/hooks", get(list))
+        .route("/hooks", get(list).merge(post(create)))
+        .route("/hooks/{hook_id}", patch(update))
         .route("/hooks/{hook_id}/deliveries", get(deliveries))
         .route("/hooks/{hook_id}/deliveries/{delivery_id}", get(delivery))
         .route("/hooks/{hook_id}/deliveries/{delivery_id}/attempts", post(redeliver))
@@ -25,7 +27,7 @@ pub(super) fn routes() -> Router<Arc<Shared>> {
 
 pub(super) fn of_app() -> Router<Arc<Shared>> {
     Router::new()
-        .route("/hook/config", get(config))
+        .route("/hook/config", get(config).merge(patch(set_config)))
         .route("/hook/deliveries", get(deliveries))
         .route("/hook/deliveries/{delivery_id}", get(delivery))
         .route("/hook/deliveries/{delivery_id}/attempts", post(redeliver))
@@ -43,24 +45,68 @@ fn scope(ask: &Ask) -> RestResult<Option<Scope>> {
 fn list(ask: &Ask, world: &mut World, now_ms: u64) -> RestResult<Answer> {
     // Costs a request like any other listing.
     world.hub.repositories(now_ms, ask.scope()?.owner(), 1, 1)?;
-    let hooks: Vec<Value> = world
-        .hook
-        .iter()
-        .map(|hook| {
-            let at = rfc3339(hook.created_ms);
-            json!({
-                "type": "Repository",
-                "id": HOOK_ID,
-                "name": "web",
-                "active": true,
-                "events": ["workflow_job"],
-                "config": config_json(ask, &hook.url),
-                "created_at": at,
-                "updated_at": at,
-            })
-        })
-        .collect();
+    let hooks: Vec<Value> = world.hook.iter().map(|hook| hook_json(ask, hook)).collect();
     Ok(Answer::ok(json!(hooks)))
+}
+
+fn hook_json(ask: &Ask, hook: &Hook) -> Value {
+    let at = rfc3339(hook.created_ms);
+    json!({
+        "type": "Repository",
+        "id": HOOK_ID,
+        "name": "web",
+        "active": hook.active,
+        "events": hook.events,
+        "config": config_json(ask, &hook.url),
+        "created_at": at,
+        "updated_at": at,
+    })
+}
+
+/// The one logical hook is made, and a `ping` sent.
+fn create(ask: &Ask, world: &mut World, _now_ms: u64) -> RestResult<Answer> {
+    ask.scope()?;
+    let hook = told(ask, ask.body.get("config"), None)?;
+    if world.hook.as_ref().is_some_and(|there| there.url == hook.url) {
+        return Err(RestError::new(422, "Validation Failed: Hook already exists on this repository"));
+    }
+    Ok(Answer::created(put(ask, world, hook)))
+}
+
+fn update(ask: &Ask, world: &mut World, _now_ms: u64) -> RestResult<Answer> {
+    scope(ask)?;
+    let there = world.hook.clone().ok_or(RestError::not_found())?;
+    let hook = told(ask, ask.body.get("config"), Some(there))?;
+    Ok(Answer::ok(put(ask, world, hook)))
+}
+
+fn set_config(ask: &Ask, world: &mut World, _now_ms: u64) -> RestResult<Answer> {
+    let hook = told(ask, Some(&ask.body), world.hook.clone())?;
+    put(ask, world, hook);
+    config(ask, world, 0)
+}
+
+fn put(ask: &Ask, world: &mut World, hook: Hook) -> Value {
+    let json = hook_json(ask, &hook);
+    let url = hook.url.clone();
+    world.hook = Some(hook);
+    tokio::spawn(webhooks::ping(ask.shared.clone(), url));
+    json
+}
+
+/// The hook as a request wants it. GitHub's example of an event that a hook has by default is `push`.
+fn told(ask: &Ask, config: Option<&Value>, there: Option<Hook>) -> RestResult<Hook> {
+    let text = |name: &str| config.and_then(|config| config.get(name)?.as_str()).map(str::to_owned);
+    let events = ask.body.get("events").and_then(Value::as_array);
+    let events = events.map(|all| all.iter().filter_map(|event| event.as_str().map(str::to_owned)).collect());
+    let old = there.as_ref();
+    Ok(Hook {
+        url: text("url").or(old.map(|hook| hook.url.clone())).ok_or(RestError::new(422, "Validation Failed: url"))?,
+        secret: text("secret").or(old.and_then(|hook| hook.secret.clone())),
+        active: ask.body.get("active").and_then(Value::as_bool).unwrap_or(true),
+        events: events.or(old.map(|hook| hook.events.clone())).unwrap_or_else(|| vec!["push".into()]),
+        created_ms: old.map_or_else(now_ms, |hook| hook.created_ms),
+    })
 }
 
 fn config(ask: &Ask, world: &mut World, _now_ms: u64) -> RestResult<Answer> {

@@ -98,7 +98,7 @@ fn convert(ask: &Ask, world: &mut World, now_ms: u64) -> RestResult<Answer> {
     let hook = &manifest["hook_attributes"];
     let active = hook["url"].is_string() && hook["active"] != json!(false);
     if let Some(url) = hook["url"].as_str().filter(|_| active) {
-        world.hook = Some(Hook { url: url.to_owned(), created_ms: now_ms });
+        world.hook = Some(Hook { created_ms: now_ms, ..Hook::of_jobs(url.to_owned()) });
     }
     let mut app = app_json(ask.links().html, &world.app, now_ms);
     app["owner"] = owner;

@@ -49,7 +49,8 @@ fn take_due(shared: &Shared) -> (Vec<Delivery>, Option<u64>) {
 
 async fn send(shared: Arc<Shared>, permits: Arc<Semaphore>, delivery: Delivery) {
     let Ok(_permit) = permits.acquire().await else { return };
-    let hook = shared.lock().hook.clone();
+    let hook =
+        shared.lock().hook.clone().filter(|hook| hook.active && hook.events.iter().any(|it| it == "workflow_job"));
     let status = match hook {
         None => 0,
         Some(hook) => {
@@ -82,6 +83,8 @@ fn target(delivery: &Delivery) -> (&'static str, u64) {
 }
 
 async fn dispatch(shared: &Shared, url: &str, event: &str, guid: Guid, target: &(&str, u64), json: &str) -> u16 {
+    let own = shared.lock().hook.as_ref().and_then(|hook| hook.secret.clone());
+    let secret = own.unwrap_or_else(|| shared.options.webhook_secret.clone());
     let (content_type, body) = match shared.options.webhook_form {
         false => ("application/json", json.to_owned()),
         true => ("application/x-www-form-urlencoded", format!("payload={}", percent_encoded(json))),
@@ -95,7 +98,7 @@ async fn dispatch(shared: &Shared, url: &str, event: &str, guid: Guid, target: &
         ("X-GitHub-Hook-ID", HOOK_ID.to_string()),
         ("X-GitHub-Hook-Installation-Target-Type", target.0.to_owned()),
         ("X-GitHub-Hook-Installation-Target-ID", target.1.to_string()),
-        ("X-Hub-Signature-256", signature(&shared.options.webhook_secret, body.as_bytes())),
+        ("X-Hub-Signature-256", signature(&secret, body.as_bytes())),
     ];
     post(url, &headers, body.as_bytes()).await
 }

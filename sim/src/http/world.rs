@@ -50,7 +50,18 @@ pub(super) struct Paper {
 #[derive(Debug, Clone)]
 pub(super) struct Hook {
     pub(super) url: String,
+    /// What deliveries are signed with, if it is not that of the options.
+    pub(super) secret: Option<String>,
+    pub(super) active: bool,
+    pub(super) events: Vec<String>,
     pub(super) created_ms: u64,
+}
+
+impl Hook {
+    /// One for jobs, signed as the options say.
+    pub(super) fn of_jobs(url: String) -> Self {
+        Self { url, secret: None, active: true, events: vec!["workflow_job".into()], created_ms: now_ms() }
+    }
 }
 
 /// The hub, and what only its face knows.
@@ -79,7 +90,7 @@ impl World {
     pub(super) fn new(hub: Hub, options: &Options) -> Self {
         let mut hub = hub;
         let rng = fastrand::Rng::with_seed(hub.rng.u64(..));
-        let hook = options.webhook_url.clone().map(|url| Hook { url, created_ms: now_ms() });
+        let hook = options.webhook_url.clone().map(Hook::of_jobs);
         Self {
             hub,
             rng,
