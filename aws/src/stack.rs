@@ -31,7 +31,7 @@ use fleet::policy::Policy;
 use serde_json::{Value, json};
 
 use crate::settings::Settings;
-pub use ecs::{CONTAINER, SERVICE};
+pub use ecs::{CONTAINER, SERVICE, runner_logs};
 pub use state::{PARTITION_KEY, SORT_KEY, TTL_KEY};
 pub use template::Template;
 

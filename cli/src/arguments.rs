@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use clap::{Parser, Subcommand};
 
 use crate::{
-    cloud_args::{DeployArgs, DestroyArgs, SecretsArgs, TemplateArgs},
+    cloud_args::{DeployArgs, DestroyArgs, DoctorArgs, LogsArgs, SecretsArgs, TemplateArgs},
     config::ConfigArgs,
     demo::DemoArgs,
     drain::DrainArgs,
@@ -54,6 +54,10 @@ pub(crate) enum Command {
     Deploy(DeployArgs),
     /// Take a stage away from AWS
     Destroy(DestroyArgs),
+    /// Look whether a deployed stage can work, part by part, and say what to do where it cannot
+    Doctor(DoctorArgs),
+    /// Show what a machine or a function of a deployed stage wrote
+    Logs(LogsArgs),
     /// Set the secrets of a deployed stage, or tell which are set
     Secrets(SecretsArgs),
     /// Print the CloudFormation template of a stage, made from the section [aws] of the configuration

@@ -2,6 +2,9 @@
 
 mod deploy;
 mod destroy;
+mod doctor;
+mod hub;
+mod logs;
 mod meaning;
 mod secrets;
 mod site;
@@ -15,8 +18,8 @@ use aws::{
 use fleet::policy::Policy;
 
 pub(crate) use self::{
-    deploy::command as deploy, destroy::command as destroy, secrets::command as secrets, stage::Stage,
-    template::command as template,
+    deploy::command as deploy, destroy::command as destroy, doctor::command as doctor, logs::command as logs,
+    secrets::command as secrets, stage::Stage, template::command as template,
 };
 use crate::{
     failure::Failure,

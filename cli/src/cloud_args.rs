@@ -28,6 +28,9 @@ pub(crate) struct DeployArgs {
     /// Folder with the functions' code; else `dist/ARCH` beside this program, or here
     #[arg(long, value_name = "DIR")]
     pub(crate) artifacts: Option<PathBuf>,
+    /// Afterwards make the webhook at GitHub, or give the one that is there this stage's address and secret
+    #[arg(long, conflicts_with = "dry_run")]
+    pub(crate) install_webhook: bool,
     /// Only show what would be done
     #[arg(long)]
     pub(crate) dry_run: bool,
@@ -50,6 +53,33 @@ pub(crate) struct DestroyArgs {
     /// Do it without asking
     #[arg(long)]
     pub(crate) yes: bool,
+}
+
+/// What `doctor` can be told.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct DoctorArgs {
+    #[command(flatten)]
+    pub(crate) stage: StageArgs,
+    /// One JSON object instead of lines
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// What `logs` can be told.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct LogsArgs {
+    /// Id of a job or the URL of its page, the name of a runner, or a function: WebhookHandlerGHA, ScalerHandler,
+    /// SweepHandler, AgentHandler, HelloHandler
+    #[arg(value_name = "JOB|RUNNER|FUNCTION")]
+    pub(crate) about: String,
+    #[command(flatten)]
+    pub(crate) stage: StageArgs,
+    /// Go on until Ctrl-C
+    #[arg(long)]
+    pub(crate) follow: bool,
+    /// Of a function: the lines of so many minutes
+    #[arg(long, value_name = "N", default_value_t = 60)]
+    pub(crate) minutes: u64,
 }
 
 /// What `secrets` can be told.

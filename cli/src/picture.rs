@@ -45,7 +45,7 @@ pub(crate) enum Origin {
         /// Its data folder.
         data_dir: PathBuf,
         /// What it says, or why it says nothing.
-        live: Result<Live, Unreachable>,
+        live: Result<Box<Live>, Unreachable>,
     },
     /// A stage's on AWS.
     Stage(StageFacts),

@@ -111,7 +111,9 @@ impl Source {
     /// What it says of itself.
     pub(crate) fn origin(&self) -> Result<Origin, Failure> {
         Ok(match self {
-            Self::Daemon(daemon) => Origin::Daemon { data_dir: daemon.data_dir.clone(), live: daemon.client().live() },
+            Self::Daemon(daemon) => {
+                Origin::Daemon { data_dir: daemon.data_dir.clone(), live: daemon.client().live().map(Box::new) }
+            }
             Self::Stage(stage) => Origin::Stage(stage.facts()?),
         })
     }

@@ -134,7 +134,7 @@ fn records(source: &Source, about: &About) -> Result<Vec<Record>, Failure> {
 }
 
 /// Our runner that a job's entries name.
-fn runner_in(entries: &[Record]) -> Option<RunnerName> {
+pub(crate) fn runner_in(entries: &[Record]) -> Option<RunnerName> {
     let named = |entry: &Record| {
         entry.text.strip_prefix(RUNS_ON).or_else(|| entry.text.strip_prefix(RAN_ON)).and_then(base_name)
     };
@@ -170,4 +170,4 @@ fn timeline(entries: &[Record]) -> String {
 const CREATED: &str = "created at GitHub";
 
 /// More than any job or runner has.
-const RECORDS_MAX: usize = 200;
+pub(crate) const RECORDS_MAX: usize = 200;

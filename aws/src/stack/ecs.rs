@@ -34,6 +34,12 @@ pub(super) struct Cluster {
     pub(super) execution_role: Id,
 }
 
+/// Name of the log group of a stage's runners.
+#[must_use]
+pub fn runner_logs(stage: &str) -> String {
+    format!("/ecs/{SERVICE}/{stage}")
+}
+
 impl Stack<'_> {
     /// Makes them.
     pub(super) fn cluster(&self, template: &mut Template) -> Cluster {
@@ -47,7 +53,7 @@ impl Stack<'_> {
         let id = template.add("Cluster", Resource::new("AWS::ECS::Cluster", "Where the runners run.", cluster));
         template.output("ClusterName", "Name of the cluster", id.reference());
         let repository = self.repository(template);
-        let name = format!("/ecs/{SERVICE}/{}", self.policy.stage);
+        let name = runner_logs(&self.policy.stage);
         let logs = self.log_group(template, "RunnersLogs".into(), &name, "What the agents of runners write.");
         let task_role = self.task_role(template);
         let execution_role = self.execution_role(template, &repository, &logs);

@@ -12,6 +12,7 @@ use super::{
     network::Network,
     policy::{Arn, Statement},
     queue::Queue,
+    stack_name,
     state::{READ_SECRET, Secrets, Store},
     template::{Id, Resource, Template, join, sub},
 };
@@ -33,6 +34,12 @@ pub enum Function {
     Agent,
     /// Says that it is there.
     Hello,
+}
+
+/// Name of the log group of a stage's function.
+#[must_use]
+pub fn function_logs(stage: &str, function: Function) -> String {
+    format!("/aws/lambda/{}-{}", stack_name(stage), function.name())
 }
 
 /// All of them.
@@ -150,7 +157,7 @@ impl Stack<'_> {
 
     fn function(&self, template: &mut Template, function: Function, parts: &Parts, code: &Code) -> Id {
         let (id, name) = (function.name(), self.name(function.name()));
-        let group = format!("/aws/lambda/{name}");
+        let group = function_logs(&self.policy.stage, function);
         let logs = self.log_group(template, format!("{id}Logs"), &group, &format!("What {id} writes."));
         let permissions = self.permissions(function, parts, &logs);
         let role = self.role(format!("What {id} may do."), "lambda.amazonaws.com", None, permissions);

@@ -9,13 +9,46 @@ use std::{
 use aws::deploy::{Artefacts, Change, Deployer, Happening, Proposal, Standing, is_well};
 use fleet::class::Arch;
 
-use super::site::{Site, agreed, can_ask, told};
-use crate::{cloud_args::DeployArgs, failure::Failure, table::count, terminal};
+use super::{
+    hub,
+    site::{Site, agreed, can_ask, told},
+    stage::Stage,
+};
+use crate::{
+    cloud_args::{DeployArgs, StageArgs},
+    failure::Failure,
+    table::count,
+    terminal,
+};
 
 /// Deploys.
 pub(crate) fn command(args: &DeployArgs) -> Result<ExitCode, Failure> {
     let site = Site::open(&args.stage)?;
     can_ask(args.dry_run || args.yes)?;
+    let code = deploy(&site, args)?;
+    if code == ExitCode::SUCCESS && args.install_webhook {
+        install_webhook(&args.stage)?;
+    }
+    Ok(code)
+}
+
+/// At GitHub, with the stage's own credential.
+fn install_webhook(args: &StageArgs) -> Result<(), Failure> {
+    let stage = Stage::open(args)?;
+    let set = async {
+        let client = hub::client(&stage).await?;
+        hub::set_hooks(&stage, &client, stage.policy()).await
+    };
+    let set = stage.site.runtime.block_on(set);
+    let lines = set.map_err(|error| {
+        let after = "it is deployed, and this may be run again; or make the webhook by hand, with the URL above";
+        Failure::failed(format!("the webhook is not set: {}; {after}", error.message))
+    })?;
+    lines.iter().for_each(|line| terminal::say(line));
+    Ok(())
+}
+
+fn deploy(site: &Site, args: &DeployArgs) -> Result<ExitCode, Failure> {
     let artefacts = artefacts(args.artifacts.as_deref(), site.deployment.settings.arch)?;
     let template = site.deployment.stack().template().to_json().to_string();
     site.runtime.block_on(async {
@@ -30,7 +63,7 @@ pub(crate) fn command(args: &DeployArgs) -> Result<ExitCode, Failure> {
         let (first, outputs) = begin(&deployer, args.dry_run).await?;
         let Some(proposal) = deployer.propose(&artefacts, &template, first).await.map_err(told)? else {
             terminal::say("nothing has changed: it is deployed as the configuration says");
-            terminal::say(&next(&site, &outputs));
+            terminal::say(&next(site, &outputs, args.install_webhook));
             return Ok(ExitCode::SUCCESS);
         };
         terminal::say(&shown(&proposal.changes));
@@ -40,7 +73,7 @@ pub(crate) fn command(args: &DeployArgs) -> Result<ExitCode, Failure> {
             return Ok(if args.dry_run { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
         let outputs = carry_out(&deployer, &proposal, first).await?;
-        terminal::say(&next(&site, &outputs));
+        terminal::say(&next(site, &outputs, args.install_webhook));
         Ok(ExitCode::SUCCESS)
     })
 }
@@ -109,7 +142,7 @@ fn shown(changes: &[Change]) -> String {
 }
 
 /// What a person needs now.
-fn next(site: &Site, outputs: &BTreeMap<String, String>) -> String {
+fn next(site: &Site, outputs: &BTreeMap<String, String>, installs: bool) -> String {
     let get = |name: &str| outputs.get(name).map_or("?", String::as_str);
     let mut text = format!("\nwebhook URL   {}\n", get("WebhookUrl"));
     if outputs.contains_key("DnsRecordName") {
@@ -118,11 +151,16 @@ fn next(site: &Site, outputs: &BTreeMap<String, String>) -> String {
     text += &format!("runner image  push to {}\n", get("RepositoryUri"));
     let credential =
         if site.deployment.operator.app_id.is_some() { "GITHUB_APP_PRIVATE_KEY" } else { "GITHUB_API_TOKEN" };
+    if installs {
+        return text;
+    }
     let stage = site.stage();
     text += &format!(
         "\nnext, once:\n  self-runners secrets set {credential} --stage {stage}\n  \
-         self-runners secrets set GITHUB_WEBHOOK_SECRET --stage {stage}\n\
-         and at GitHub a webhook with this URL and secret, content type application/json, for `Workflow jobs`"
+         self-runners deploy --install-webhook --stage {stage}\n  \
+         self-runners doctor --stage {stage}\n\
+         The credential needs `Webhooks: write` for the second. Or make the webhook by hand: this URL, content type \
+         application/json, for `Workflow jobs`, and a secret of yours: self-runners secrets set GITHUB_WEBHOOK_SECRET"
     );
     text
 }

@@ -71,7 +71,13 @@ impl Stage {
             let standing = deployer.standing().await.map_err(told)?;
             Ok::<_, Failure>((deployer, standing))
         })?;
-        let name = deployer.name();
+        Self::of(site, &deployer, standing)
+    }
+
+    /// The one that was found.
+    pub(super) fn of(site: Site, deployer: &Deployer, standing: Standing) -> Result<Self, Failure> {
+        let (name, account, region) = (deployer.name(), &deployer.identity.account, deployer.region.clone());
+        let deploy = format!("`self-runners deploy --stage {}`", site.stage());
         let (status, outputs) = match standing {
             Standing::Deployed { status, outputs } => (status, outputs),
             // While an update runs, the stage works on.
@@ -79,21 +85,13 @@ impl Stage {
                 (status, site.runtime.block_on(deployer.outputs()).map_err(told)?)
             }
             Standing::Nothing => {
-                return Err(Failure::failed(format!(
-                    "there is no {name} in account {} and {}: `self-runners deploy --stage {}` makes it",
-                    deployer.identity.account,
-                    deployer.region,
-                    site.stage()
-                )));
+                let what = format!("there is no {name} in account {account} and {region}: {deploy} makes it");
+                return Err(Failure::failed(what));
             }
             Standing::Broken(status) => {
-                return Err(Failure::failed(format!(
-                    "{name} is not deployed ({status}): `self-runners deploy --stage {}` begins anew",
-                    site.stage()
-                )));
+                return Err(Failure::failed(format!("{name} is not deployed ({status}): {deploy} begins anew")));
             }
         };
-        let region = deployer.region;
         Ok(Self { site, outputs, status, region })
     }
 

@@ -15,7 +15,7 @@ use sim::{
 
 use crate::place::{IMAGE, Place, REGION, signed, variable};
 
-const TOKEN: &str = "a-token-of-the-story";
+pub(crate) const TOKEN: &str = "a-token-of-the-story";
 const SECRET: &str = "a-webhook-secret-of-the-story";
 
 /// Between two looks.

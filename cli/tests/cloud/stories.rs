@@ -40,7 +40,9 @@ pub(crate) fn trials() -> Vec<Trial> {
         story("09_with_all_webhooks_lost_the_sweep_finds_the_jobs", unheard),
         story("10_a_function_that_is_killed_in_mid_launch_is_made_up_for", function_killed),
         story("11_a_task_that_dies_at_boot_is_replaced", dies_at_boot),
-        story("12_a_stage_at_work_is_not_destroyed_unless_forced", destroyed),
+        story("12_the_doctor_says_what_is_wrong_and_how_to_mend_it", doctor),
+        story("13_logs_of_a_job_a_runner_and_a_function_are_shown", logs),
+        story("14_a_stage_at_work_is_not_destroyed_unless_forced", destroyed),
     ]
 }
 
@@ -219,6 +221,53 @@ async fn dies_at_boot(stages: &'static Stages) {
     site.place.mend_image();
     site.until_done(flow, CAP).await;
     site.until_nothing_is_left().await;
+}
+
+/// Sound, with a wrong token, with a webhook that points elsewhere, which is then made anew.
+async fn doctor(stages: &'static Stages) {
+    let site = &stages.dev;
+    let (_, said) = site.ask(&["doctor"]);
+    for part in ["ok    credentials", "ok    stack", "ok    secret", "ok    github", "ok    queue", "ok    launches"] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    // The simulated GitHub sends to the API's address on this machine, which is not the one that the stack tells.
+    assert!(said.contains("FAIL  webhook") && said.contains("deploy --install-webhook --stage dev"), "{said}");
+    let artifacts = variable("TEST_ARTIFACTS");
+    let (well, said) = site.ask(&["deploy", "--yes", "--install-webhook", "--artifacts", &artifacts]);
+    assert!(well && said.contains("the webhook of acme is made"), "{said}");
+    let (_, said) = site.ask(&["doctor"]);
+    assert!(said.contains("ok    webhook      acme: "), "{said}");
+    assert!(!said.contains("FAIL"), "{said}");
+    site.hear();
+
+    let (well, said) = site.place.says(&["secrets", "set", "GITHUB_API_TOKEN"], &site.config, "ghp_wrong");
+    assert!(well, "{said}");
+    let (well, said) = site.ask(&["doctor"]);
+    assert!(!well && said.contains("FAIL  github") && !said.contains("ghp_wrong"), "{said}");
+    let (well, said) = site.place.says(&["secrets", "set", "GITHUB_API_TOKEN"], &site.config, crate::site::TOKEN);
+    assert!(well, "{said}");
+    let (well, said) = site.ask(&["doctor", "--json"]);
+    assert!(said.contains(r#""findings":[{"part":"configuration""#), "{well} {said}");
+}
+
+/// Of a function that ended well the local AWS keeps only what Lambda itself writes.
+async fn logs(stages: &'static Stages) {
+    let site = &stages.dev;
+    let flow = site.submit(1, "echo a-line-of-the-job");
+    let job = site.jobs(flow).remove(0).to_string();
+    site.until_done(flow, 1).await;
+    site.until("its end is told", async || site.ask(&["why", &job]).1.contains("ago: success")).await;
+    site.until_nothing_is_left().await;
+    let (well, said) = site.ask(&["logs", &job]);
+    assert!(well && said.contains("Running job"), "{said}");
+    let (_, listed) = site.ask(&["runners", "list", "--all"]);
+    let line = listed.lines().find(|line| line.contains(&job)).unwrap_or_else(|| panic!("{job}: {listed}"));
+    let (well, same) = site.ask(&["logs", line.split_whitespace().next().unwrap()]);
+    assert!(well && same == said, "{same}");
+    let (well, said) = site.ask(&["logs", "SweepHandler"]);
+    assert!(well && said.contains("REPORT RequestId"), "{said}");
+    let (well, said) = site.ask(&["logs", "nonsense"]);
+    assert!(!well && said.contains("nor a function: WebhookHandlerGHA"), "{said}");
 }
 
 async fn destroyed(stages: &'static Stages) {

@@ -84,7 +84,7 @@ fn secret_and_payload_come_from_files_and_stdin() {
 #[test]
 fn what_cannot_be_sent_is_told() {
     let nobody = with_secret("http://127.0.0.1:9/webhook", &QUEUED);
-    nobody.failed(1, &["http://127.0.0.1:9/webhook", "does a daemon listen there?"]);
+    nobody.failed(1, &["http://127.0.0.1:9/webhook", "does anybody listen there?"]);
     ran(send("http://127.0.0.1:9/", &QUEUED).output().unwrap()).failed(2, &["GITHUB_WEBHOOK_SECRET"]);
     with_secret("here", &QUEUED).failed(1, &["no URL"]);
     with_secret("http://127.0.0.1:9/", &["nowhere.json"]).failed(2, &["cannot read the payload nowhere.json"]);
