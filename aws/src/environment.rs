@@ -84,9 +84,7 @@ part! {
 
 part! {
     /// What the controller works with.
-    Core, "CLAIM_KEY_ARN" {
-        /// ARN of the secret that claim tokens are derived from.
-        claim_key_arn: "CLAIM_KEY_ARN",
+    Core, "PUBLIC_URL" {
         /// Base URL that machines claim at, without a trailing slash.
         public_url: "PUBLIC_URL",
         /// Where GitHub sends webhooks: tells ours among an owner's.
@@ -326,6 +324,17 @@ impl Environment {
 
 fn there<P: Part<String>>(part: Option<&P>) -> Result<&P, MissingVariable> {
     part.ok_or(MissingVariable { name: P::FIRST })
+}
+
+impl Credential {
+    /// ARN of the secret that it is in.
+    #[must_use]
+    pub fn secret_arn(&self) -> &str {
+        match self {
+            Self::Token(token) => &token.secret_arn,
+            Self::App(app) => &app.secret_arn,
+        }
+    }
 }
 
 impl Intake {

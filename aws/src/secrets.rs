@@ -43,9 +43,6 @@ pub const WEBHOOK_SECRET: SecretKind = SecretKind { name: "GITHUB_WEBHOOK_SECRET
 pub const API_TOKEN: SecretKind = SecretKind { name: "GITHUB_API_TOKEN", field: "GITHUB_API_TOKEN" };
 /// The private key of a GitHub App.
 pub const APP_KEY: SecretKind = SecretKind { name: "GITHUB_APP_PRIVATE_KEY", field: "GITHUB_APP_PRIVATE_KEY" };
-/// What claim tokens are derived from.
-pub const CLAIM_KEY: SecretKind = SecretKind { name: "CLAIM_KEY", field: "claim_key" };
-
 impl SecretKind {
     /// Its name in a stage.
     #[must_use]

@@ -21,7 +21,7 @@ pub struct ClaimKeys {
 }
 
 impl ClaimKeys {
-    /// Keys of a stage, the newest first.
+    /// Keys of a stage, first the one that makes tokens: one that all who verify know.
     pub fn new(stage: &str, keys: Vec<Secret>) -> Self {
         Self { keys, stage: stage.to_owned() }
     }

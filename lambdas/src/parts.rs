@@ -10,7 +10,7 @@ use aws::{
     ecs::EcsEngine,
     environment::{Credential, Environment, Store as StoreName},
     queue::EventQueue,
-    secrets::{API_TOKEN, APP_KEY, CLAIM_KEY, KeptSecret, Vault, WEBHOOK_SECRET},
+    secrets::{API_TOKEN, APP_KEY, KeptSecret, Vault, WEBHOOK_SECRET},
     valkey::ValkeyStore,
 };
 use controller::{
@@ -95,11 +95,24 @@ impl Parts {
             discover: core.discover(),
             ..Settings::default()
         };
-        let keys = self.vault.read(&core.claim_key_arn, CLAIM_KEY).await?;
-        let keys = ClaimKeys::new(self.stage(), keys);
+        let keys = self.claim_keys().await?;
         let owner = format!("{function}-{:016x}", fastrand::u64(..));
         let controller = Arc::new(Controller::new(ports, policy, settings, keys, &owner));
         Ok(Caller { controller, wakes: Wakes { store, later: Arc::new(self.queue()?) }, clock })
+    }
+
+    /// Claim tokens are derived from what is shown to GitHub: a secret of its own would cost as much as all else at rest.
+    /// As long as the value before a change is good, it is what signs: copies of a function that began before the change
+    /// know no other.
+    async fn claim_keys(&self) -> Result<ClaimKeys, Error> {
+        let credential = self.environment.credential()?;
+        let kind = match credential {
+            Credential::Token(_) => API_TOKEN,
+            Credential::App(_) => APP_KEY,
+        };
+        let mut keys = self.vault.read(credential.secret_arn(), kind).await?;
+        keys.reverse();
+        Ok(ClaimKeys::new(self.stage(), keys))
     }
 
     fn queue(&self) -> Result<SqsQueue, Error> {

@@ -198,7 +198,6 @@ impl Stack<'_> {
             }),
             webhook: (function == Function::Webhook).then(|| Webhook { secret_arn: parts.secrets.webhook.reference() }),
             core: function.has_core().then(|| Core {
-                claim_key_arn: parts.secrets.claim_key.reference(),
                 public_url: parts.api.endpoint(),
                 webhook_url: self.webhook_url(&parts.api),
                 github_api_url: self.operator.github_api_url.as_str().into(),
@@ -244,8 +243,7 @@ impl Stack<'_> {
             allowed.push(Statement::allow("Secrets", READ_SECRET, [Arn::by_reference(&secrets.webhook)]));
         }
         if function.has_core() {
-            let both = [&secrets.credential, &secrets.claim_key].map(Arn::by_reference);
-            allowed.push(Statement::allow("Secrets", READ_SECRET, both));
+            allowed.push(Statement::allow("Secrets", READ_SECRET, [Arn::by_reference(&secrets.credential)]));
             allowed.extend(parts.store.permissions());
         }
         if function.has_core() || function == Function::Webhook {

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     environment::{self, Credential},
-    secrets::{API_TOKEN, APP_KEY, CLAIM_KEY, SecretKind, WEBHOOK_SECRET},
+    secrets::{API_TOKEN, APP_KEY, SecretKind, WEBHOOK_SECRET},
     settings::State,
 };
 
@@ -38,8 +38,6 @@ pub(super) struct Secrets {
     pub(super) webhook: Id,
     /// `{"GITHUB_API_TOKEN"}` or `{"GITHUB_APP_PRIVATE_KEY"}`
     pub(super) credential: Id,
-    /// What claim tokens are derived from.
-    pub(super) claim_key: Id,
 }
 
 impl Stack<'_> {
@@ -106,13 +104,14 @@ impl Stack<'_> {
         let about = "What GitHub signs webhooks with: a random one, until another is set.";
         let webhook = self.secret(template, "GitHubWebhookSecret", WEBHOOK_SECRET, about, true);
         let (kind, about) = match self.operator.app_id {
-            Some(_) => (APP_KEY, "The GitHub App's private key. Empty until it is set."),
-            None => (API_TOKEN, "GitHub's token. Empty until it is set."),
+            Some(_) => (
+                APP_KEY,
+                "The GitHub App's private key, from which claim tokens are derived too. Empty until it is set.",
+            ),
+            None => (API_TOKEN, "GitHub's token, from which claim tokens are derived too. Empty until it is set."),
         };
         let credential = self.secret(template, "GitHubCredential", kind, about, false);
-        let about = "What the claim tokens of machines are derived from. Nobody needs to know it.";
-        let claim_key = self.secret(template, "ClaimKey", CLAIM_KEY, about, true);
-        Secrets { webhook, credential, claim_key }
+        Secrets { webhook, credential }
     }
 
     /// A secret that is empty, or made of chance.

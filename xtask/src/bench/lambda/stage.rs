@@ -72,11 +72,8 @@ impl Stage {
     pub(super) const SWEEP: Function = Function { name: "SweepHandler", kind: Kind::Sweep };
 
     pub(super) async fn begin(valkey: Option<&Path>) -> Measured<Self> {
-        let secrets = vec![
-            ("webhook", json!({ "webhook_secret": SECRET })),
-            ("token", json!({ "GITHUB_API_TOKEN": TOKEN })),
-            ("claim", json!({ "claim_key": "a-claim-key-of-the-bench-0123456789abcdef" })),
-        ];
+        let secrets =
+            vec![("webhook", json!({ "webhook_secret": SECRET })), ("token", json!({ "GITHUB_API_TOKEN": TOKEN }))];
         let mut hub = Hub::new(1);
         (0..REPOS).filter_map(payload::repo).for_each(|repo| hub.add_repo(&repo, false));
         let mut ecs = Ecs::new(1);
@@ -122,11 +119,7 @@ impl Stage {
         }
         let url = self.valkey.as_ref().map(Valkey::url).unwrap_or_default();
         add(&[("VALKEY_URL", &url), ("VALKEY_SECRET_ARN", ""), ("GITHUB_API_TOKEN_ARN", "token")]);
-        add(&[
-            ("CLAIM_KEY_ARN", "claim"),
-            ("PUBLIC_URL", "https://bench.test"),
-            ("WEBHOOK_URL", "https://bench.test/webhook"),
-        ]);
+        add(&[("PUBLIC_URL", "https://bench.test"), ("WEBHOOK_URL", "https://bench.test/webhook")]);
         add(&[
             ("GITHUB_API_URL", self.github.url()),
             ("HEARTBEAT_MS", "30000"),
