@@ -15,6 +15,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod meter;
+mod permissions;
 mod place;
 mod site;
 mod stories;

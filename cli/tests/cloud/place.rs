@@ -15,6 +15,8 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
+use crate::meter::Meter;
+
 /// The program under test.
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_self-runners");
 
@@ -50,6 +52,8 @@ pub(crate) struct Place {
     /// This machine's address in the containers' network.
     pub(crate) gateway: IpAddr,
     pub(crate) dir: TempDir,
+    /// What the functions call.
+    pub(crate) meter: Meter,
     containers: Containers,
 }
 
@@ -75,11 +79,12 @@ impl Place {
         let port = free_port();
         let mut ministack = Command::new(variable("TEST_MINISTACK"));
         ministack.env("GATEWAY_PORT", port.to_string()).env("STATE_DIR", dir.path()).env("DOCKER_HOST", &host);
-        // The functions find their way back by this.
-        ministack.env("AWS_ENDPOINT_URL", format!("http://127.0.0.1:{port}")).current_dir(dir.path());
-        start(&mut ministack, port, &dir.path().join("ministack.log"));
         let url = format!("http://127.0.0.1:{port}");
-        let place = Self { runtime, http: Client::new(), url, gateway, dir, containers };
+        let (meter, at) = runtime.block_on(Meter::begin(url.clone()));
+        // The functions find their way back by this.
+        ministack.env("AWS_ENDPOINT_URL", format!("http://{at}")).current_dir(dir.path());
+        start(&mut ministack, port, &dir.path().join("ministack.log"));
+        let place = Self { runtime, http: Client::new(), url, gateway, dir, meter, containers };
         place.mend_image();
         place
     }
@@ -105,8 +110,13 @@ impl Place {
 
     /// What the program says to some words; whether it went well.
     pub(crate) fn says(&self, words: &[&str], config: &Path, stdin: &str) -> (bool, String) {
+        self.says_offline(&[words, &["--endpoint-url", &self.url]].concat(), config, stdin)
+    }
+
+    /// The same of a command that talks to nobody.
+    pub(crate) fn says_offline(&self, words: &[&str], config: &Path, stdin: &str) -> (bool, String) {
         let mut command = Command::new(PROGRAM);
-        command.args(words).arg("--config").arg(config).args(["--endpoint-url", &self.url]);
+        command.args(words).arg("--config").arg(config);
         command.env("AWS_ACCESS_KEY_ID", "test").env("AWS_SECRET_ACCESS_KEY", "test").env_remove("AWS_PROFILE");
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         child.stdin.take().unwrap().write_all(stdin.as_bytes()).unwrap();

@@ -13,7 +13,10 @@ use sim::{
     workflow::Workflow,
 };
 
-use crate::place::{IMAGE, Place, REGION, signed, variable};
+use crate::{
+    meter::NAME_VARIABLE,
+    place::{IMAGE, Place, REGION, signed, variable},
+};
 
 pub(crate) const TOKEN: &str = "a-token-of-the-story";
 const SECRET: &str = "a-webhook-secret-of-the-story";
@@ -30,8 +33,8 @@ const LOOKS_A_SWEEP: u32 = 25;
 /// The local AWS runs functions and containers on this machine, so they are of its kind.
 const ARCH: &str = if cfg!(target_arch = "aarch64") { "arm64" } else { "x86_64" };
 
-/// The functions that are told where containers reach the API.
-const TOLD: [&str; 3] = ["ScalerHandler", "SweepHandler", "AgentHandler"];
+/// The functions that are told where containers reach the API, and to say who they are.
+const TOLD: [&str; 4] = ["WebhookHandlerGHA", "ScalerHandler", "SweepHandler", "AgentHandler"];
 
 /// A stage.
 pub(crate) struct Site {
@@ -87,7 +90,11 @@ impl Site {
             let asked = self.place.http.get(&url).header("authorization", signed("lambda")).send().await.unwrap();
             let mut settings: Value = asked.json().await.unwrap();
             let mut environment = settings["Environment"].take();
-            environment["Variables"]["PUBLIC_URL"] = public.as_str().into();
+            let variables = &mut environment["Variables"];
+            variables[NAME_VARIABLE] = self.function(function).into();
+            if variables.get("PUBLIC_URL").is_some() {
+                variables["PUBLIC_URL"] = public.as_str().into();
+            }
             let change = json!({ "Environment": { "Variables": environment["Variables"] } });
             let asked = self.place.http.put(&url).header("authorization", signed("lambda")).json(&change);
             assert!(asked.send().await.unwrap().status().is_success());

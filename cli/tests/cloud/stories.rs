@@ -1,6 +1,6 @@
 //! The stories.
 
-use std::{process::Command, sync::OnceLock, time::Duration};
+use std::{collections::BTreeMap, io::Write as _, process::Command, sync::OnceLock, time::Duration};
 
 use fleet::job::Conclusion;
 use libtest_mimic::Trial;
@@ -8,6 +8,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use sim::hub::faults::HubFaults;
 
 use crate::{
+    meter::Calls,
     place::{Place, free_port, start, variable},
     site::Site,
 };
@@ -42,7 +43,8 @@ pub(crate) fn trials() -> Vec<Trial> {
         story("11_a_task_that_dies_at_boot_is_replaced", dies_at_boot),
         story("12_the_doctor_says_what_is_wrong_and_how_to_mend_it", doctor),
         story("13_logs_of_a_job_a_runner_and_a_function_are_shown", logs),
-        story("14_a_stage_at_work_is_not_destroyed_unless_forced", destroyed),
+        story("14_each_call_is_permitted_and_each_permission_is_used", permissions),
+        story("15_a_stage_at_work_is_not_destroyed_unless_forced", destroyed),
     ]
 }
 
@@ -102,10 +104,34 @@ async fn again(stages: &'static Stages) {
 
 async fn twelve_jobs(stages: &'static Stages) {
     for site in [&stages.dev, &stages.qa] {
+        let before = (site.place.meter.calls(), invocations(site));
         let flow = site.submit(12, "sleep 1");
         assert_eq!(site.until_done(flow, CAP).await, 12);
         site.until_nothing_is_left().await;
+        tell_calls(site, &before, 12);
     }
+}
+
+/// What each job made the functions call, without the sweeps, which come here each few seconds; for `docs/cost.md`.
+fn tell_calls(site: &Site, (before, invoked): &(Calls, BTreeMap<&str, usize>), jobs: u64) {
+    let mut table = format!("\ncalls of each of {jobs} jobs, stage {}:\n", site.stage);
+    for ((function, call), now) in &site.place.meter.calls() {
+        let made = now - before.get(&(function.clone(), call.clone())).copied().unwrap_or(0);
+        if made > 0 && !function.ends_with("SweepHandler") && function.contains(site.stage) {
+            table += &format!("{function} {call} {:.1}\n", made as f64 / jobs as f64);
+        }
+    }
+    for (function, now) in invocations(site) {
+        table += &format!("{function} invoked {:.1}\n", (now - invoked[function]) as f64 / jobs as f64);
+    }
+    // A closed stderr cannot be told.
+    let _unheard = std::io::stderr().write_all(table.as_bytes());
+}
+
+/// How often each function was called so far.
+fn invocations(site: &Site) -> BTreeMap<&'static str, usize> {
+    let calls = |function: &str| site.ask(&["logs", function]).1.matches("START RequestId").count();
+    ["WebhookHandlerGHA", "ScalerHandler", "AgentHandler"].map(|function| (function, calls(function))).into()
 }
 
 async fn asked(stages: &'static Stages) {
@@ -268,6 +294,13 @@ async fn logs(stages: &'static Stages) {
     assert!(well && said.contains("REPORT RequestId"), "{said}");
     let (well, said) = site.ask(&["logs", "nonsense"]);
     assert!(!well && said.contains("nor a function: WebhookHandlerGHA"), "{said}");
+}
+
+async fn permissions(stages: &'static Stages) {
+    let calls = Place::get().meter.calls();
+    for site in [&stages.dev, &stages.qa] {
+        crate::permissions::judge(site, &calls);
+    }
 }
 
 async fn destroyed(stages: &'static Stages) {

@@ -1,0 +1,102 @@
+//! Stands between the functions and the local AWS and counts their calls: what a job costs, and which permissions are used.
+
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+};
+
+use axum::{
+    Router,
+    body::{Body, Bytes},
+    extract::State,
+    http::{HeaderMap, HeaderName, Request, StatusCode, header},
+    response::{IntoResponse as _, Response},
+};
+use reqwest::Client;
+use tokio::net::TcpListener;
+
+/// Largest message that goes through: SQS's.
+const BODY_BYTES_MAX: usize = 2 * 1_048_576;
+
+/// What the functions are told to call themselves in their requests.
+pub(crate) const NAME_VARIABLE: &str = "AWS_SDK_UA_APP_ID";
+
+/// Calls by function and action: `ScalerHandler`, `ecs:RunTask`.
+pub(crate) type Calls = BTreeMap<(String, String), u64>;
+
+/// Counts.
+#[derive(Debug, Clone)]
+pub(crate) struct Meter {
+    target: String,
+    http: Client,
+    calls: Arc<Mutex<Calls>>,
+}
+
+impl Meter {
+    /// Listens; where.
+    pub(crate) async fn begin(target: String) -> (Self, SocketAddr) {
+        let meter = Self { target, http: Client::new(), calls: Arc::default() };
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let router = Router::new().fallback(through).with_state(meter.clone());
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        (meter, address)
+    }
+
+    /// What was counted so far.
+    pub(crate) fn calls(&self) -> Calls {
+        self.calls.lock().unwrap().clone()
+    }
+
+    fn count(&self, headers: &HeaderMap) {
+        let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let agent = format!("{} {}", text(header::USER_AGENT), text(HeaderName::from_static("x-amz-user-agent")));
+        let Some(function) = agent.split(' ').find_map(|word| word.strip_prefix("app/")) else { return };
+        if let Some(action) = action(text(HeaderName::from_static("x-amz-target"))) {
+            *self.calls.lock().unwrap().entry((function.to_owned(), action)).or_default() += 1;
+        }
+    }
+}
+
+/// `DynamoDB_20120810.GetItem` → `dynamodb:GetItem`.
+fn action(target: &str) -> Option<String> {
+    let (service, action) = target.split_once('.')?;
+    let service = match service {
+        "DynamoDB_20120810" => "dynamodb",
+        "AmazonSQS" => "sqs",
+        "secretsmanager" => "secretsmanager",
+        "AmazonEC2ContainerServiceV20141113" => "ecs",
+        other => panic!("a service that was not expected: {other}"),
+    };
+    Some(format!("{service}:{action}"))
+}
+
+async fn through(State(meter): State<Meter>, request: Request<Body>) -> Response {
+    let (parts, body) = request.into_parts();
+    meter.count(&parts.headers);
+    let Ok(body) = axum::body::to_bytes(body, BODY_BYTES_MAX).await else {
+        return StatusCode::PAYLOAD_TOO_LARGE.into_response();
+    };
+    let url = format!("{}{}", meter.target, parts.uri);
+    let mut asked = meter.http.request(parts.method, url).body(body);
+    for (name, value) in &parts.headers {
+        if ![header::HOST, header::CONTENT_LENGTH, header::TRANSFER_ENCODING].contains(name) {
+            asked = asked.header(name, value);
+        }
+    }
+    match asked.send().await {
+        Ok(answer) => {
+            let (status, headers) = (answer.status(), answer.headers().clone());
+            let body = answer.bytes().await.unwrap_or_else(|_| Bytes::new());
+            let mut response = (status, body).into_response();
+            for (name, value) in
+                headers.iter().filter(|(name, _)| ![header::CONTENT_LENGTH, header::TRANSFER_ENCODING].contains(name))
+            {
+                response.headers_mut().insert(name, value.clone());
+            }
+            response
+        }
+        Err(_) => StatusCode::BAD_GATEWAY.into_response(),
+    }
+}

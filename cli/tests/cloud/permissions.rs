@@ -1,0 +1,74 @@
+//! Each call of a function is permitted by its role, and each permission of its role is used, or implied by something that
+//! is, with the source.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use crate::{meter::Calls, site::Site};
+
+/// Permissions that no call of ours shows, why they are needed, and where that is written.
+const IMPLIED: [(&str, &str); 17] = [
+    (
+        "ecs:TagResource",
+        "RunTask with tags; docs.aws.amazon.com/AmazonECS: Grant permission to tag resources on creation",
+    ),
+    ("iam:PassRole", "RunTask with the definition's roles; Amazon ECS: task execution IAM role, PassRole"),
+    ("logs:CreateLogStream", "Lambda's own log; AWS Lambda: AWSLambdaBasicExecutionRole"),
+    ("logs:PutLogEvents", "Lambda's own log; AWS Lambda: AWSLambdaBasicExecutionRole"),
+    ("sqs:ReceiveMessage", "the event source mapping; AWS Lambda: Using Lambda with Amazon SQS, execution role"),
+    ("sqs:DeleteMessage", "the event source mapping; AWS Lambda: Using Lambda with Amazon SQS, execution role"),
+    ("sqs:GetQueueAttributes", "the event source mapping; AWS Lambda: Using Lambda with Amazon SQS, execution role"),
+    ("sqs:ChangeMessageVisibility", "the event source mapping, with partial failures; Amazon SQS: API permissions"),
+    ("dynamodb:PutItem", "an item of a transaction; Amazon DynamoDB: transactions, IAM"),
+    ("dynamodb:UpdateItem", "an item of a transaction; Amazon DynamoDB: transactions, IAM"),
+    ("dynamodb:DeleteItem", "an item of a transaction; Amazon DynamoDB: transactions, IAM"),
+    ("dynamodb:ConditionCheckItem", "an item of a transaction; Amazon DynamoDB: transactions, IAM"),
+    ("ecs:StopTask", "a machine that outlives its runner, which no story here has for each function"),
+    ("ecs:DescribeTasks", "a launch whose answer was lost, and direct reads: aws/src/ecs.rs, `find`"),
+    ("ecs:ListTasks", "a launch whose answer was lost: aws/src/ecs.rs, `find`"),
+    (
+        "dynamodb:BatchWriteItem",
+        "the words of a decision of many events, which no transaction holds: aws/src/dynamo/write.rs",
+    ),
+    ("sqs:SendMessage", "a wake-up, which not each function had a reason for"),
+];
+
+/// The actions that a call needs.
+fn needed(call: &str) -> Vec<&str> {
+    match call {
+        "sqs:SendMessageBatch" => vec!["sqs:SendMessage"],
+        "dynamodb:TransactWriteItems" => vec!["dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"],
+        other => vec![other],
+    }
+}
+
+/// Panics with what does not fit.
+pub(crate) fn judge(site: &Site, calls: &Calls) {
+    let template: Value = {
+        let (well, said) = site.place.says_offline(&["template", "--format", "json"], &site.config, "");
+        assert!(well, "{said}");
+        serde_json::from_str(&said).unwrap()
+    };
+    for function in ["WebhookHandlerGHA", "ScalerHandler", "SweepHandler", "AgentHandler", "HelloHandler"] {
+        let allowed = allowed(&template["Resources"][format!("{function}Role")]);
+        let of = calls.keys().filter(|(name, _)| *name == site.function(function));
+        let used: BTreeSet<&str> = of.flat_map(|(_, call)| needed(call)).collect();
+        let forbidden: Vec<_> = used.iter().filter(|action| !allowed.contains(**action)).collect();
+        assert!(forbidden.is_empty(), "{function} calls what it may not: {forbidden:?}");
+        let implied = |action: &str| IMPLIED.iter().any(|(name, _)| *name == action);
+        let idle: Vec<_> =
+            allowed.iter().filter(|action| !used.contains(action.as_str()) && !implied(action)).collect();
+        assert!(idle.is_empty(), "{function} may what it never does: {idle:?}");
+    }
+}
+
+fn allowed(role: &Value) -> BTreeSet<String> {
+    let policies = role["Properties"]["Policies"].as_array().into_iter().flatten();
+    let statements = policies.flat_map(|policy| policy["PolicyDocument"]["Statement"].as_array().into_iter().flatten());
+    let actions = statements.flat_map(|statement| match &statement["Action"] {
+        Value::Array(list) => list.clone(),
+        one => vec![one.clone()],
+    });
+    actions.filter_map(|action| action.as_str().map(str::to_owned)).collect()
+}
