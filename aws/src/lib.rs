@@ -5,6 +5,7 @@
 //! `controller` and the types of this crate.
 
 mod cloud;
+pub mod cost;
 pub mod deploy;
 pub mod dynamo;
 pub mod ecs;

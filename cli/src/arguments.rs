@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use clap::{Parser, Subcommand};
 
 use crate::{
-    cloud_args::{DeployArgs, DestroyArgs, DoctorArgs, LogsArgs, SecretsArgs, TemplateArgs},
+    cloud_args::{CostArgs, DeployArgs, DestroyArgs, DoctorArgs, LogsArgs, SecretsArgs, TemplateArgs},
     config::ConfigArgs,
     demo::DemoArgs,
     drain::DrainArgs,
@@ -58,6 +58,8 @@ pub(crate) enum Command {
     Doctor(DoctorArgs),
     /// Show what a machine or a function of a deployed stage wrote
     Logs(LogsArgs),
+    /// Tell what a configuration costs on AWS: at rest, a job, a runner's hour
+    Cost(CostArgs),
     /// Set the secrets of a deployed stage, or tell which are set
     Secrets(SecretsArgs),
     /// Print the CloudFormation template of a stage, made from the section [aws] of the configuration

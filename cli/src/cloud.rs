@@ -1,5 +1,6 @@
 //! AWS: what the section `[aws]` means, and the commands that use it. `left_out` stands here in builds without AWS.
 
+mod cost;
 mod deploy;
 mod destroy;
 mod doctor;
@@ -18,8 +19,8 @@ use aws::{
 use fleet::policy::Policy;
 
 pub(crate) use self::{
-    deploy::command as deploy, destroy::command as destroy, doctor::command as doctor, logs::command as logs,
-    secrets::command as secrets, stage::Stage, template::command as template,
+    cost::command as cost, deploy::command as deploy, destroy::command as destroy, doctor::command as doctor,
+    logs::command as logs, secrets::command as secrets, stage::Stage, template::command as template,
 };
 use crate::{
     failure::Failure,

@@ -55,6 +55,29 @@ pub(crate) struct DestroyArgs {
     pub(crate) yes: bool,
 }
 
+/// What `cost` can be told.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct CostArgs {
+    /// Configuration file (TOML); `self-runners.toml` of this folder if there is one
+    #[arg(long, value_name = "FILE", env = "SELF_RUNNERS_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+    /// Which stage, instead of the configuration's: `production`, `qa`, `dev`
+    #[arg(long, value_name = "STAGE")]
+    pub(crate) stage: Option<String>,
+    /// Jobs of a month
+    #[arg(long, value_name = "N", default_value_t = 1_000)]
+    pub(crate) jobs: u64,
+    /// How long each takes
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub(crate) minutes: u64,
+    /// Other prices, as of another Region: a file of the shape of aws/src/cost/prices.json
+    #[arg(long, value_name = "FILE")]
+    pub(crate) prices: Option<PathBuf>,
+    /// One JSON object instead of tables
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
 /// What `doctor` can be told.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct DoctorArgs {

@@ -7,7 +7,7 @@
 //! | `practice` | `practice`: the simulated GitHub alone, for whoever tries `serve` |
 //! | `serve` | `serve`: the daemon |
 //! | `config` | `config`: what its configuration is and what is wrong with it |
-//! | `cloud` | `deploy`, `destroy`, `doctor`, `logs`, `secrets`, `template`: the deployment to AWS, in builds that have it |
+//! | `cloud` | `deploy`, `destroy`, `doctor`, `logs`, `cost`, `secrets`, `template`: the deployment to AWS, in builds that have it |
 //! | `control` | the socket on which commands ask the living daemon |
 //! | `source` | whom a command asks: a daemon of this machine, or a stage on AWS |
 //! | `picture` | what that knows, as of one moment |
@@ -100,6 +100,7 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Destroy(args) => cloud::destroy(&args),
         Command::Doctor(args) => cloud::doctor(&args),
         Command::Logs(args) => cloud::logs(&args),
+        Command::Cost(args) => cloud::cost(&args),
         Command::Secrets(args) => cloud::secrets(&args),
         Command::Template(args) => cloud::template(&args),
         Command::Webhook(args) => webhook_send::command(&args),

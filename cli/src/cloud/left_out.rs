@@ -6,7 +6,7 @@ use controller::ports::{About, Secret};
 use fleet::{event::Event, ledger::Ledger, policy::Policy, view::Record};
 
 use crate::{
-    cloud_args::{DeployArgs, DestroyArgs, DoctorArgs, LogsArgs, SecretsArgs, StageArgs, TemplateArgs},
+    cloud_args::{CostArgs, DeployArgs, DestroyArgs, DoctorArgs, LogsArgs, SecretsArgs, StageArgs, TemplateArgs},
     control::NotDone,
     failure::Failure,
     picture::StageFacts,
@@ -74,6 +74,11 @@ pub(crate) fn deploy(_: &DeployArgs) -> Result<ExitCode, Failure> {
 
 /// Refuses.
 pub(crate) fn destroy(_: &DestroyArgs) -> Result<ExitCode, Failure> {
+    Err(refusal())
+}
+
+/// Refuses.
+pub(crate) fn cost(_: &CostArgs) -> Result<ExitCode, Failure> {
     Err(refusal())
 }
 

@@ -8,6 +8,8 @@ mod bench;
 mod cloud;
 mod commands;
 mod configuration;
+#[cfg(feature = "aws")]
+mod cost;
 mod credentials;
 mod daemon;
 mod deliveries;

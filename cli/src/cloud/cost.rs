@@ -1,0 +1,128 @@
+//! `cost`: what a configuration costs on AWS: at rest, a job, a runner's hour, a month. It talks to nobody.
+
+use std::{fs, process::ExitCode};
+
+use aws::{
+    cost::{Cost, Item, PRICES, Prices, Usd, sum},
+    settings::{Settings as AwsSettings, State},
+};
+use fleet::class::{Arch, Class};
+use serde_json::json;
+
+use super::{Deployment, site::no_configuration};
+use crate::{cloud_args::CostArgs, failure::Failure, serve::settings::SettingsArgs, table::columns, terminal};
+
+/// Tells it.
+pub(crate) fn command(args: &CostArgs) -> Result<ExitCode, Failure> {
+    let settings = SettingsArgs { config: args.config.clone(), stage: args.stage.clone(), ..SettingsArgs::default() };
+    if settings.path().is_none() {
+        return Err(no_configuration());
+    }
+    let deployment = Deployment::read(&settings)?;
+    let prices = prices(args)?;
+    let cost = Cost {
+        prices: &prices,
+        settings: &deployment.settings,
+        policy: &deployment.policy,
+        sweep_interval_ms: deployment.operator.sweep_interval_ms,
+    };
+    terminal::say(&if args.json { json(&cost) } else { text(&cost, args) });
+    Ok(ExitCode::SUCCESS)
+}
+
+fn prices(args: &CostArgs) -> Result<Prices, Failure> {
+    let text = match &args.prices {
+        None => PRICES.to_owned(),
+        Some(path) => fs::read_to_string(path)
+            .map_err(|error| Failure::usage(format!("cannot read the prices {}: {error}", path.display())))?,
+    };
+    Prices::read(&text).map_err(Failure::usage)
+}
+
+fn text(cost: &Cost<'_>, args: &CostArgs) -> String {
+    let Prices { region, seen, .. } = cost.prices;
+    let mut text = format!("list prices of {region}, {seen}, in USD; inside and outside AWS's always-free tier\n\n");
+    text += &bill("AT REST, A MONTH", &cost.at_rest(), 2);
+    text.push('\n');
+    text += &bill("CONTROL PLANE, A JOB", &cost.per_job(), 7);
+    text.push('\n');
+    text += &hours(cost);
+    text.push('\n');
+    text += &month(cost, args);
+    text += &other(cost);
+    text
+}
+
+fn bill(head: &str, items: &[Item], digits: usize) -> String {
+    let usd = |usd: f64| format!("{usd:.digits$}");
+    let row =
+        |what: &str, amount: &str, cost: Usd| [what.to_owned(), amount.to_owned(), usd(cost.inside), usd(cost.outside)];
+    let mut rows: Vec<_> = items.iter().map(|item| row(item.what, &item.amount, item.usd)).collect();
+    rows.push(row("sum", "", sum(items)));
+    columns([head, "", "INSIDE", "OUTSIDE"], &rows)
+}
+
+fn hours(cost: &Cost<'_>) -> String {
+    let row = |class: &Class| {
+        let (hour, spot) = cost.runner_hour(&class.size);
+        [class.name.to_string(), size(class), format!("{hour:.4}"), format!("{spot:.4}")]
+    };
+    let rows: Vec<_> = cost.policy.classes.iter().map(row).collect();
+    columns(["RUNNER, AN HOUR", "", "ON DEMAND", "SPOT, AT BEST"], &rows)
+}
+
+fn size(class: &Class) -> String {
+    let size = &class.size;
+    let arch = match size.arch {
+        Arch::Arm64 => "arm64",
+        Arch::X86_64 => "x86_64",
+    };
+    let (cpu, gb) = (f64::from(size.cpu_milli) / 1e3, f64::from(size.memory_mb) / 1_024.0);
+    format!("{cpu} vCPU, {gb} GB, {} GB disk, {arch}", size.disk_gb)
+}
+
+/// So many jobs of so many minutes, all of the first class.
+fn month(cost: &Cost<'_>, args: &CostArgs) -> String {
+    let Some(class) = cost.policy.classes.first() else { return String::new() };
+    let (jobs, minutes) = (args.jobs, args.minutes);
+    let (rest, job) = (sum(&cost.at_rest()).outside, sum(&cost.per_job()).outside * jobs as f64);
+    let runners = cost.runner_hour(&class.size).0 * jobs as f64 * minutes as f64 / 60.0;
+    format!(
+        "A month with {jobs} jobs of {minutes} min in class `{}`: {:.2} = {runners:.2} for runners + {job:.2} for the control \
+         plane + {rest:.2} at rest.\n",
+        class.name,
+        runners + job + rest
+    )
+}
+
+/// The other store beside it.
+fn other(cost: &Cost<'_>) -> String {
+    let (state, word) = match cost.settings.state {
+        State::DynamoDb => (State::Valkey, "a Valkey of the stack"),
+        State::Valkey | State::ValkeyAt(_) => (State::DynamoDb, "DynamoDB"),
+    };
+    let settings = AwsSettings { state, ..cost.settings.clone() };
+    let other = Cost { settings: &settings, ..*cost };
+    let (rest, job) = (sum(&other.at_rest()).outside, sum(&other.per_job()).outside);
+    format!("With {word} instead: {rest:.2} a month at rest, {job:.7} a job.\n")
+}
+
+fn json(cost: &Cost<'_>) -> String {
+    let bill = |items: &[Item]| {
+        let item = |item: &Item| json!({ "what": item.what, "amount": item.amount, "inside_usd": item.usd.inside, "outside_usd": item.usd.outside });
+        let sum = sum(items);
+        json!({ "items": items.iter().map(item).collect::<Vec<_>>(), "inside_usd": sum.inside, "outside_usd": sum.outside })
+    };
+    let hour = |class: &Class| {
+        let (on_demand, spot) = cost.runner_hour(&class.size);
+        json!({ "class": class.name, "on_demand_usd": on_demand, "spot_usd": spot })
+    };
+    json!({
+        "region": cost.prices.region,
+        "seen": cost.prices.seen,
+        "at_rest_month": bill(&cost.at_rest()),
+        "per_job": bill(&cost.per_job()),
+        "runner_hours": cost.policy.classes.iter().map(hour).collect::<Vec<_>>(),
+    })
+    .to_string()
+}
