@@ -68,7 +68,8 @@ fn allowed(role: &Value) -> BTreeSet<String> {
     let statements = policies.flat_map(|policy| policy["PolicyDocument"]["Statement"].as_array().into_iter().flatten());
     let actions = statements.flat_map(|statement| match &statement["Action"] {
         Value::Array(list) => list.clone(),
-        one => vec![one.clone()],
+        one @ (Value::String(_) | Value::Object(_)) => vec![one.clone()],
+        Value::Null | Value::Bool(_) | Value::Number(_) => Vec::new(),
     });
     actions.filter_map(|action| action.as_str().map(str::to_owned)).collect()
 }

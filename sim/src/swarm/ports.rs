@@ -41,8 +41,8 @@ pub(crate) const JIT_PREFIX: &str = "jit-s3cr3t-";
 /// Name of the one call that must not be repeated.
 const JIT_CALL: &str = "jit";
 
-/// Rate at which the engine takes launches: Fargate's bucket of 100, refilled at 20 a second (FACTS §4).
-const LAUNCH_RATE: Bucket = Bucket::new(100, 1_200);
+/// Launches that the engine takes a minute (FACTS §4: 20 a second).
+const LAUNCHES_A_MINUTE: u32 = 1_200;
 
 /// Large enough for all runners of a scope.
 const PAGE: usize = 1_000;
@@ -359,7 +359,7 @@ impl Compute for SimCompute {
     }
 
     fn launch_rate(&self) -> Option<Bucket> {
-        Some(LAUNCH_RATE)
+        Some(Bucket::new(self.0.world.lock().profile.launches_at_once, LAUNCHES_A_MINUTE))
     }
 }
 

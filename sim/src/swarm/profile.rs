@@ -9,6 +9,9 @@ pub struct Profile {
     pub name: &'static str,
     /// The engine refuses a launch.
     pub refuse: u32,
+    /// Launches that the engine takes at once before its rate counts: Fargate's bucket has 100, of which calls for one
+    /// machine each reach 20 (FACTS §4).
+    pub launches_at_once: u32,
     /// The engine refuses all launches in the first quarter.
     pub drought: bool,
     /// An answer of the engine or GitHub is lost after the call took effect.
@@ -79,6 +82,7 @@ impl Profile {
         Self {
             name: "calm",
             refuse: 0,
+            launches_at_once: 100,
             drought: false,
             answer_lost: 0,
             call_fails: 0,

@@ -7,6 +7,7 @@
 
 mod approval;
 mod boot;
+mod burst;
 mod cancelled;
 mod clocks;
 mod crashes;

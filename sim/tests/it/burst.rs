@@ -1,0 +1,49 @@
+//! A thousand jobs at once, on functions, with the limits of AWS and GitHub: only those hold it back. All times are the
+//! world's own.
+
+#![allow(clippy::print_stderr, reason = "`--nocapture` shows the figures of docs/performance.md")]
+
+use fleet::ids::JobId;
+use sim::swarm::story::Story;
+
+const JOBS: u32 = 1_000;
+const LINUX: &[&str] = &["self-hosted", "linux"];
+
+/// 20 launches at once and 20 a second (`aws::ecs::LAUNCHES`): the last one comes after 49 s.
+const LAUNCHED_WITHIN_MS: u64 = 50_000;
+
+/// GitHub gives 180 configurations a minute: 180 at once, the last one after 273 s.
+const CLAIMED_WITHIN_MS: u64 = 367_000;
+
+#[test]
+fn a_thousand_jobs_start_as_fast_as_the_limits_let_them() {
+    let mut launched_ms = 0;
+    let mut claimed_ms = 0;
+    let times = (&mut launched_ms, &mut claimed_ms);
+    Story::calm()
+        .profile(|profile| {
+            profile.called = true;
+            profile.controllers = 2;
+            profile.launches_at_once = 20;
+        })
+        .policy(|policy| {
+            policy.max = JOBS;
+            policy.classes.iter_mut().for_each(|class| class.max = JOBS);
+        })
+        .run(|world| async move {
+            world.pass(120_000).await;
+            let began_ms = world.age_ms();
+            let jobs: Vec<JobId> = (0..JOBS).map(|_| world.push("globex/one", LINUX)).collect();
+            jobs.iter().for_each(|job| world.lasts(*job, 900_000));
+            world.until("all are launched", |world| world.started() >= u64::from(JOBS)).await;
+            *times.0 = world.age_ms() - began_ms;
+            world.until("all have claimed", |world| world.registrations().len() >= JOBS as usize).await;
+            *times.1 = world.age_ms() - began_ms;
+            for job in jobs {
+                world.until_done(job).await;
+            }
+        });
+    eprintln!("last launch after {launched_ms} ms, last claim answered after {claimed_ms} ms");
+    assert!(launched_ms <= LAUNCHED_WITHIN_MS, "the last launch came after {launched_ms} ms");
+    assert!(claimed_ms <= CLAIMED_WITHIN_MS, "the last claim was answered after {claimed_ms} ms");
+}
