@@ -16,7 +16,7 @@ use aws::{
     settings::{Settings as AwsSettings, usual_class},
     stack::{Operator, Stack},
 };
-use fleet::policy::Policy;
+use fleet::{policy::Policy, wishes::Allow};
 
 pub(crate) use self::{
     cost::command as cost, deploy::command as deploy, destroy::command as destroy, doctor::command as doctor,
@@ -61,6 +61,9 @@ impl Deployment {
         if file.classes.is_empty() {
             policy.classes = vec![usual_class(section.arch)];
         }
+        // Where nothing may be asked for nothing need fit.
+        let asked = policy.classes.iter_mut().filter(|class| class.allow != Allow::default());
+        asked.for_each(|class| class.allow.fargate = true);
         let settings = meaning::settings(&section, problems);
         let operator = operator(file, problems);
         let stack = Stack { settings: &settings, policy: &policy, operator: &operator };

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     ids::{ClassName, PoolId, Scope},
     labels::LabelSet,
+    wishes::Allow,
 };
 
 /// Most runners that a class may be given, the range that the original system had.
@@ -56,6 +57,8 @@ pub struct Class {
     pub labels: LabelSet,
     /// Size of its machines.
     pub size: Size,
+    /// What jobs may ask for beyond it, in their labels: `cpu=8`.
+    pub allow: Allow,
     /// Most live runners, 0 to 10. 0 closes the class: its jobs wait.
     pub max: u32,
     /// Runner group at organisation scope; GitHub's default group if absent.
@@ -78,6 +81,7 @@ impl Default for Class {
             name: "default".into(),
             labels: LabelSet::default(),
             size: Size::default(),
+            allow: Allow::default(),
             max: CLASS_MAX_DEFAULT,
             group: None,
             image: None,

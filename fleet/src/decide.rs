@@ -629,7 +629,7 @@ impl<'a> Draft<'a> {
             registration: None,
             created_ms: task.created_ms,
             boot_deadline_ms: self.now_ms + class.boot_timeout_ms,
-            life_deadline_ms: task.created_ms + class.max_lifetime_ms,
+            life_deadline_ms: task.created_ms + class.lifetime_ms(&task.pool.labels),
             taken_back: None,
             state: RunnerState::Starting,
         });

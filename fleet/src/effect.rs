@@ -139,6 +139,9 @@ pub struct LaunchSpec {
     pub repo: Option<Repo>,
     /// Size of the machine.
     pub size: Size,
+    /// Whether spare capacity is asked for; `None`: it is left to the class.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spot: Option<bool>,
     /// Its image, where the engine uses images.
     pub image: Option<String>,
     /// When it was decided, milliseconds.
@@ -159,7 +162,8 @@ impl LaunchSpec {
                 labels: runner.labels.clone(),
             },
             repo: runner.repo.clone(),
-            size: class.size,
+            size: class.size_of(&runner.labels),
+            spot: class.spot_of(&runner.labels),
             image: class.image.clone(),
             created_ms: runner.created_ms,
         }

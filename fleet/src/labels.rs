@@ -49,6 +49,12 @@ impl LabelSet {
         job.0.difference(&self.0).map(ToString::to_string).collect()
     }
 
+    /// These and `other`'s.
+    #[must_use]
+    pub fn with(&self, other: &Self) -> Self {
+        Self(self.0.union(&other.0).cloned().collect())
+    }
+
     /// Whether `label` (in lower case) is one of them.
     pub fn contains(&self, label: &str) -> bool {
         self.0.contains(label)

@@ -7,6 +7,7 @@
 //! |---|---|
 //! | [`ids`], [`labels`] | names, numbers, label sets |
 //! | [`class`], [`policy`] | kinds of runner, pools, the operator's rules; where a job belongs |
+//! | [`wishes`], [`fargate`] | what a job may ask for beyond its class, `cpu=8`; the sizes that Fargate has |
 //! | [`job`], [`runner`] | the two state machines: every (state × input) pair |
 //! | [`event`] | what the core is told, what it answers |
 //! | [`effect`] | what it wants done outside |
@@ -32,6 +33,7 @@ pub mod decide;
 pub mod drain;
 pub mod effect;
 pub mod event;
+pub mod fargate;
 pub mod ids;
 pub mod invariants;
 pub mod job;
@@ -47,6 +49,7 @@ pub mod table;
 pub mod utc;
 pub mod view;
 pub mod wire;
+pub mod wishes;
 
 pub use decide::decide;
 pub use reconcile::reconcile;

@@ -133,17 +133,18 @@ impl Policy {
     }
 
     fn place_labels(&self, job: &JobFacts, labels: &LabelSet) -> Placement {
-        let mut matching: Vec<&Class> = self.classes.iter().filter(|class| class.labels.serves(labels)).collect();
+        let offers = self.classes.iter().filter_map(|class| Some((class, class.offer(labels).ok()?)));
+        let mut matching: Vec<(&Class, LabelSet)> = offers.collect();
         // The most specific class has the fewest labels beyond the job's; the sort is stable, so ties keep file order.
-        matching.sort_by_key(|class| class.labels.len());
-        let Some(open) = matching.iter().find(|class| class.max > 0) else {
+        matching.sort_by_key(|(class, _)| class.labels.len());
+        let Some((open, offer)) = matching.iter().find(|(class, _)| class.max > 0) else {
             return match matching.first() {
-                Some(closed) => Placement::Closed(closed.name.clone()),
+                Some((closed, _)) => Placement::Closed(closed.name.clone()),
                 None => Placement::Unmatched(self.closest(labels)),
             };
         };
         match self.scope(&job.repo) {
-            Some(scope) => Placement::Pool(Pool::new(&open.name, &scope, &open.labels)),
+            Some(scope) => Placement::Pool(Pool::new(&open.name, &scope, offer)),
             None => Placement::Forbidden(format!("refused: owner {} is not allowed", job.repo.owner())),
         }
     }
@@ -153,14 +154,12 @@ impl Policy {
         let closest = self
             .classes
             .iter()
-            .map(|class| (class.labels.missing(labels), class))
-            .min_by_key(|(missing, _)| missing.len());
+            .map(|class| (class.offer(labels).err().unwrap_or_default(), class))
+            .min_by_key(|(reasons, _)| reasons.len());
         match closest {
-            Some((missing, class)) => format!(
-                "ignored: no class has all its labels; the closest is `{}`, which lacks {}",
-                class.name,
-                missing.join(", ")
-            ),
+            Some((reasons, class)) => {
+                format!("ignored: no class has all its labels; the closest is `{}`: {}", class.name, reasons.join("; "))
+            }
             None => "ignored: no class is configured".into(),
         }
     }
@@ -230,7 +229,7 @@ mod tests {
         let why = |repo, labels: &[&str]| placed(&policy, &job(repo, labels));
         assert!(why("evil/web", &["self-hosted"]).contains("owner evil is not allowed"));
         assert!(why("acme/web", &["ubuntu-latest"]).contains("does not ask for `self-hosted`"));
-        assert!(why("acme/web", &["self-hosted", "linux", "arm"]).contains("closest is `big`, which lacks arm"));
+        assert!(why("acme/web", &["self-hosted", "linux", "arm"]).contains("closest is `big`: it lacks arm"));
         assert!(why("acme/web", &["self-hosted", "a,b"]).contains("cannot be registered"));
         let public = JobFacts { public: Some(true), ..job("acme/web", &["self-hosted"]) };
         assert!(placed(&policy, &public).contains("is public"));

@@ -406,7 +406,7 @@ impl Runner {
             next.state = RunnerState::Starting;
             next.set_deadlines(class, now_ms);
         } else if next.life_deadline_ms == 0 {
-            next.life_deadline_ms = now_ms + class.max_lifetime_ms;
+            next.life_deadline_ms = now_ms + class.lifetime_ms(&self.labels);
         }
         Step::Change(next)
     }
@@ -414,7 +414,7 @@ impl Runner {
     fn set_deadlines(&mut self, class: &Class, now_ms: u64) {
         self.boot_deadline_ms = now_ms + class.boot_timeout_ms;
         if self.life_deadline_ms == 0 {
-            self.life_deadline_ms = now_ms + class.max_lifetime_ms;
+            self.life_deadline_ms = now_ms + class.lifetime_ms(&self.labels);
         }
     }
 

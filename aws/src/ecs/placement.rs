@@ -59,9 +59,22 @@ pub(super) fn of<'a>(spec: &LaunchSpec, subnets: &'a [String], class: &'a EcsCla
     let at = usize::try_from(spec.placement).ok()?;
     let (round, turn) = (at.checked_div(subnets.len())?, at.checked_rem(subnets.len())?);
     let subnet = &subnets[(first_subnet(spec.runner.as_str(), subnets.len()) + turn) % subnets.len()];
-    let provider = class.providers.get(round.checked_rem(class.providers.len())?)?;
+    let providers = providers(spec, class);
+    let provider = providers.get(round.checked_rem(providers.len())?)?;
     Some((subnet, provider))
 }
+
+/// What it is tried on: what its job asked for, else what the class has.
+fn providers<'a>(spec: &LaunchSpec, class: &'a EcsClass) -> &'a [Provider] {
+    match spec.spot {
+        Some(true) => &ON_SPOT,
+        Some(false) => &ON_DEMAND,
+        None => &class.providers,
+    }
+}
+
+const ON_SPOT: [Provider; 2] = [Provider::FargateSpot, Provider::Fargate];
+const ON_DEMAND: [Provider; 1] = [Provider::Fargate];
 
 /// By the sum of its letters: runners that are decided on together have names that count up, so they take turns.
 fn first_subnet(runner: &str, subnets: usize) -> usize {
@@ -96,6 +109,18 @@ mod tests {
         for half in [&tried[..3], &tried[3..]] {
             assert_eq!(half.iter().map(|(subnet, _)| subnet).collect::<BTreeSet<_>>().len(), 3);
         }
+    }
+
+    #[test]
+    fn a_job_may_ask_for_spot_or_for_none() {
+        let (subnets, usual, spot) = (subnets(1), EcsClass::new("r", "r"), EcsClass::new("r", "r").on_spot());
+        let on = |class, placement, spot| {
+            let spec = LaunchSpec { placement, spot, ..facts::launch("sr-dev-a", placement + 1) };
+            of(&spec, &subnets, class).unwrap().1.clone()
+        };
+        assert_eq!([0, 1].map(|n| on(&usual, n, Some(true))), [Provider::FargateSpot, Provider::Fargate]);
+        assert_eq!([0, 1].map(|n| on(&spot, n, Some(false))), [Provider::Fargate, Provider::Fargate]);
+        assert_eq!([0, 1].map(|n| on(&usual, n, None)), [Provider::Fargate, Provider::Fargate]);
     }
 
     #[test]

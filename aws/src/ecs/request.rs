@@ -17,6 +17,7 @@ use super::{
     placement::{self, EcsClass, Provider},
     refused, tags,
 };
+use crate::settings::size::DISK_GB_DEFAULT;
 
 /// Characters of the overrides, JSON and all (FACTS §4).
 const OVERRIDES_MAX: usize = 8_192;
@@ -104,7 +105,9 @@ fn overrides(class: &EcsClass, spec: &LaunchSpec, claim: &ClaimEnv) -> Result<Ta
     let size = class.size.filter(|size| *size != spec.size).map(|_| spec.size);
     if let Some(size) = size {
         let disk = EphemeralStorage::builder().size_in_gib(i32::try_from(size.disk_gb).unwrap_or(i32::MAX)).build();
-        all = all.cpu(cpu(&size)).memory(size.memory_mb.to_string()).ephemeral_storage(disk);
+        // What every task has cannot be asked for.
+        let disk = Some(disk).filter(|_| size.disk_gb > DISK_GB_DEFAULT);
+        all = all.cpu(cpu(&size)).memory(size.memory_mb.to_string()).set_ephemeral_storage(disk);
     }
     let length = length(class, &told, size);
     if length > OVERRIDES_MAX {

@@ -97,6 +97,7 @@ impl Settings {
         faults.keep(&["classes", at, "size", "cpu_milli"], size::cpu(&class.size));
         faults.keep(&["classes", at, "size", "memory_mb"], size::memory(&class.size));
         faults.keep(&["classes", at, "size", "disk_gb"], size::disk(&class.size));
+        faults.keep(&["classes", at, "allow", "disk_gb"], size::allowed_disk(&class.allow));
         let checked = match (&class.image, &self.image) {
             (Some(own), _) => image(own),
             (None, Some(_)) => Ok(()),

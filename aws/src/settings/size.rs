@@ -1,18 +1,11 @@
-//! The sizes that Fargate has (FACTS §4): a pure table, so that a wrong size is told when the configuration is read and
-//! not when the first job waits.
+//! Whether Fargate has the size of a class, and what to write instead: told when the configuration is read and not when the
+//! first job waits.
 
-use fleet::class::Size;
-
-/// Units of CPU, then memory in MiB: least, most, step.
-const SIZES: [(u32, u32, u32, u32); 7] = [
-    (256, 512, 2_048, 512),
-    (512, 1_024, 4_096, 1_024),
-    (1_024, 2_048, 8_192, 1_024),
-    (2_048, 4_096, 16_384, 1_024),
-    (4_096, 8_192, 30_720, 1_024),
-    (8_192, 16_384, 61_440, 4_096),
-    (16_384, 32_768, 122_880, 8_192),
-];
+use fleet::{
+    class::Size,
+    fargate::{Memory, processors},
+    wishes::Allow,
+};
 
 /// Disk of every task, GiB; more must be asked for, and only from the next one on.
 pub const DISK_GB_DEFAULT: u32 = 20;
@@ -31,11 +24,10 @@ pub fn cpu_units(size: &Size) -> u32 {
 /// # Errors
 /// What to write instead.
 pub fn cpu(size: &Size) -> Result<(), String> {
-    let exact = size.cpu_milli.saturating_mul(1_024).is_multiple_of(1_000);
-    if exact && SIZES.iter().any(|row| row.0 == cpu_units(size)) {
+    if Memory::with(size.cpu_milli).is_some() {
         return Ok(());
     }
-    let sizes: Vec<String> = SIZES.iter().map(|row| (row.0 * 1_000 / 1_024).to_string()).collect();
+    let sizes: Vec<String> = processors().map(|milli| milli.to_string()).collect();
     Err(format!("Fargate has no machines with {} thousandths: write one of {}", size.cpu_milli, sizes.join(", ")))
 }
 
@@ -44,10 +36,11 @@ pub fn cpu(size: &Size) -> Result<(), String> {
 /// # Errors
 /// What to write instead.
 pub fn memory(size: &Size) -> Result<(), String> {
-    let Some((_, least, most, step)) = SIZES.iter().find(|row| row.0 == cpu_units(size)) else { return Ok(()) };
-    if (*least..=*most).contains(&size.memory_mb) && (size.memory_mb - least).is_multiple_of(*step) {
+    let Some(memory) = Memory::with(size.cpu_milli) else { return Ok(()) };
+    if memory.has(size.memory_mb) {
         return Ok(());
     }
+    let Memory { least, most, step } = memory;
     Err(format!(
         "Fargate has no machine of {} thousandths of a processor with {} MiB: write {least} to {most}, in steps of {step}",
         size.cpu_milli, size.memory_mb
@@ -63,6 +56,19 @@ pub fn disk(size: &Size) -> Result<(), String> {
         return Ok(());
     }
     Err(format!("Fargate has no disk of {} GiB: write {DISK_GB_DEFAULT} to {DISK_GB_MAX}", size.disk_gb))
+}
+
+/// Jobs may ask for no more disk than there is.
+///
+/// # Errors
+/// What to write instead.
+pub fn allowed_disk(allow: &Allow) -> Result<(), String> {
+    match allow.disk_gb {
+        Some([least, most]) if least <= DISK_GB_DEFAULT || most > DISK_GB_MAX => {
+            Err(format!("Fargate has disks of {} to {DISK_GB_MAX} GiB: write bounds within", DISK_GB_DEFAULT + 1))
+        }
+        Some(_) | None => Ok(()),
+    }
 }
 
 #[cfg(test)]

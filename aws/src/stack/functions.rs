@@ -229,7 +229,9 @@ impl Stack<'_> {
         let mut policy = self.policy.clone();
         for class in &mut policy.classes {
             let providers = providers(self.settings.spot.contains(&class.name));
-            let places = parts.network.runners.len().saturating_mul(providers.len());
+            // A job that asks for Spot may have both, whatever its class has.
+            let providers = if class.allow.spot { providers.len().max(2) } else { providers.len() };
+            let places = parts.network.runners.len().saturating_mul(providers);
             class.placements = u32::try_from(places).unwrap_or(u32::MAX).max(1);
         }
         policy

@@ -11,6 +11,7 @@ use fleet::{
     ids::Repo,
     labels::LabelSet,
     policy::{Owner, Policy},
+    wishes::Allow,
 };
 
 use super::{
@@ -136,6 +137,7 @@ fn classes(file: &ConfigFile, required: Option<&str>, problems: &mut Problems) -
         problems.keep(&key("name"), class_name(class, &checked));
         problems.keep(&key("max"), cap(class.max, file.max_above_ten));
         size(class, &at, problems);
+        allow(&class.allow, &at, problems);
         if class.group.is_some() && !groups_exist {
             problems
                 .warn(&key("group"), "only organisations have runner groups, and no owner has `organization = true`");
@@ -189,6 +191,26 @@ fn size(class: &Class, at: &str, problems: &mut Problems) {
     for (name, value) in times {
         problems.keep(&["classes", at, name], time(value));
     }
+}
+
+fn allow(allow: &Allow, at: &str, problems: &mut Problems) {
+    let wide = |bounds: Option<[u32; 2]>| bounds.map(|bounds| bounds.map(u64::from));
+    let all = [
+        ("cpu_milli", wide(allow.cpu_milli)),
+        ("memory_mb", wide(allow.memory_mb)),
+        ("disk_gb", wide(allow.disk_gb)),
+        ("timeout_ms", allow.timeout_ms),
+    ];
+    for (name, bounds) in all {
+        if let Some([least, most]) = bounds
+            && (least == 0 || least > most)
+        {
+            let what = format!("{least} to {most} are no bounds: write the least above 0, then the most");
+            problems.add(&["classes", at, "allow", name], what);
+        }
+    }
+    let times = allow.timeout_ms.map(|bounds| bounds.map(time).into_iter().collect::<Result<(), _>>());
+    problems.keep(&["classes", at, "allow", "timeout_ms"], times.unwrap_or(Ok(())));
 }
 
 /// The times of the whole daemon.

@@ -116,9 +116,14 @@ impl Site {
 
     /// Queues as many jobs, each with this step.
     pub(crate) fn submit(&self, jobs: u32, step: &str) -> FlowId {
+        self.submit_for("self-hosted, linux", jobs, step)
+    }
+
+    /// The same, for these labels.
+    pub(crate) fn submit_for(&self, labels: &str, jobs: u32, step: &str) -> FlowId {
         let parts: Vec<String> = (0..jobs).map(|part| part.to_string()).collect();
         let text = format!(
-            "jobs: {{job: {{runs-on: [self-hosted, linux], strategy: {{fail-fast: false, matrix: {{part: [{}]}}}}, \
+            "jobs: {{job: {{runs-on: [{labels}], strategy: {{fail-fast: false, matrix: {{part: [{}]}}}}, \
              steps: [{{run: {step:?}}}]}}}}",
             parts.join(", ")
         );
@@ -197,6 +202,14 @@ impl Site {
         panic!("never: {what}; stage {}, open jobs {jobs:?}, live {:?}\n{log}", self.stage, self.live().await);
     }
 
+    /// What ECS was asked for beyond the task definitions of the tasks that live.
+    pub(crate) async fn overrides(&self) -> Vec<Value> {
+        let body = json!({ "cluster": self.cluster(), "tasks": self.live().await });
+        let described = self.place.call("AmazonEC2ContainerServiceV20141113.DescribeTasks", &body).await;
+        let tasks = described["tasks"].as_array().map(Vec::as_slice).unwrap_or_default();
+        tasks.iter().map(|task| task["overrides"].clone()).collect()
+    }
+
     /// The tasks that have not stopped.
     pub(crate) async fn live(&self) -> Vec<String> {
         self.listed("RUNNING").await
@@ -259,6 +272,7 @@ fn configuration(stage: &str, owner: &str, github: &str, state: &str) -> String 
          [owners.{owner}]\norganization = true\n\
          [aws]\nregion = \"{REGION}\"\narch = \"{ARCH}\"\nimage = \"{IMAGE}\"\n{state}\n\
          [[classes]]\nname = \"small\"\nlabels = [\"self-hosted\", \"linux\"]\n\
-         size = {{ cpu_milli = 1000, memory_mb = 2048, disk_gb = 21, arch = \"{ARCH}\" }}\n"
+         size = {{ cpu_milli = 1000, memory_mb = 2048, disk_gb = 21, arch = \"{ARCH}\" }}\n\
+         allow = {{ cpu_milli = [250, 2000], memory_mb = [512, 8192] }}\n"
     )
 }

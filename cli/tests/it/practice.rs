@@ -113,7 +113,7 @@ impl Desk {
         let waiting = until("the other's wait", || self.job("queued for self-hosted, linux"));
         let ignored = self.job("queued for self-hosted, gpu").unwrap();
         self.why(&waiting, "waits: ");
-        self.why(&ignored, "ignored: no class has all its labels; the closest is `linux`, which lacks gpu");
+        self.why(&ignored, "ignored: no class has all its labels; the closest is `linux`: it lacks gpu");
         fs::write(&go, "").unwrap();
         until("the end of both", || (self.get("/practice/jobs").matches("succeeded").count() == 2).then_some(()));
         self.why(&running, "success");

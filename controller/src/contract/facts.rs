@@ -114,6 +114,7 @@ pub fn launch(name: &str, attempt: u32) -> LaunchSpec {
         pool: pool(),
         repo: repo(),
         size: Size::default(),
+        spot: None,
         image: None,
         created_ms: START_MS,
     }

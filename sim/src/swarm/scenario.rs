@@ -14,6 +14,7 @@ use fleet::{
     labels::LabelSet,
     policy::{Owner, Policy},
     runner::{Runner, RunnerInput, RunnerState},
+    wishes::Allow,
 };
 
 use super::{noise, profile::Profile, run::Options, world::World};
@@ -34,11 +35,12 @@ pub(crate) const FAULTS_END_MS: u64 = 25 * 60_000;
 const REPOS: [&str; 6] = ["acme/web", "acme/api", "globex/one", "globex/two", "acme/open", "evil/repo"];
 
 /// Label sets that jobs ask for; the last two match no class.
-const LABELS: [&[&str]; 6] = [
+const LABELS: [&[&str]; 7] = [
     &["self-hosted", "linux"],
     &["self-hosted", "Linux", "big"],
     &["self-hosted"],
     &["SELF-HOSTED", "big"],
+    &["self-hosted", "linux", "cpu=2", "timeout=50"],
     &["ubuntu-latest"],
     &["self-hosted", "windows"],
 ];
@@ -96,6 +98,7 @@ fn policy(rng: &mut Rng, profile: &Profile) -> Policy {
         boot_timeout_ms: 3 * 60_000,
         idle_timeout_ms: 90_000,
         max_lifetime_ms: 60 * 60_000,
+        allow: Allow { cpu_milli: Some([1_000, 4_000]), timeout_ms: Some([600_000, 3_600_000]), ..Allow::default() },
         ..Class::default()
     };
     let repos = |names: &[&str]| names.iter().filter_map(|name| Repo::parse(name)).collect::<BTreeSet<_>>();
@@ -147,7 +150,7 @@ fn arrival_ms(rng: &mut Rng) -> u64 {
 
 fn push(world: &Arc<World>, rng: &mut Rng) {
     let repo = if rng.u32(0..20) == 0 { REPOS[rng.usize(4..6)] } else { REPOS[rng.usize(0..4)] };
-    let labels = if rng.u32(0..20) == 0 { LABELS[rng.usize(4..6)] } else { LABELS[rng.usize(0..4)] };
+    let labels = if rng.u32(0..20) == 0 { LABELS[rng.usize(5..7)] } else { LABELS[rng.usize(0..5)] };
     let Some(repo) = Repo::parse(repo) else { return };
     let mut job = NewJob::new(&repo, "build", labels);
     let approval = rng.u32(0..12) == 0;

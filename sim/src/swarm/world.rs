@@ -232,7 +232,7 @@ impl World {
                     born_ms: machine.born_ms,
                     // A clock that is fast sees the end of a life sooner.
                     at_ms: (now_ms + state.profile.skew_ms).saturating_add_signed(state.clock_set_ms),
-                    max_lifetime_ms: class.map_or(0, |class| class.max_lifetime_ms),
+                    max_lifetime_ms: class.map_or(0, |class| class.lifetime_ms(&machine.spec.pool.labels)),
                     by: state.stopped_by_hand.contains(&machine.spec.runner).then_some("operator"),
                 })
             })

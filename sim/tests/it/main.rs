@@ -23,6 +23,7 @@ mod not_ours;
 mod operator;
 mod polling;
 mod rest;
+mod sizes;
 mod spot;
 mod stolen;
 mod store_fails;

@@ -11,7 +11,7 @@ fn a_job_that_is_not_for_us_is_set_aside_with_the_reason() {
     let told = story(|world| async move {
         let jobs = [
             (world.push("acme/web", &["ubuntu-latest"]), "does not ask for `self-hosted`"),
-            (world.push("acme/web", &["self-hosted", "windows"]), "the closest is `small`, which lacks windows"),
+            (world.push("acme/web", &["self-hosted", "windows"]), "the closest is `small`: it lacks windows"),
             (world.push("evil/repo", LINUX), "evil"),
         ];
         world.pass(3 * HOUR).await;
