@@ -1,6 +1,8 @@
 //! `config init`: writes a first configuration, with comments. What is not given by flags is asked on a terminal.
 //! Nothing is written that `config check` would refuse, and no file is overwritten.
 
+mod aws;
+
 use std::{
     fs::OpenOptions,
     io::{self, IsTerminal as _, Write as _},
@@ -55,6 +57,18 @@ pub(super) struct InitArgs {
     /// REST interface of a GitHub of your own, as `https://HOST/api/v3`
     #[arg(long, value_name = "URL")]
     api_url: Option<String>,
+    /// For a deployment to AWS, not for a daemon of this machine
+    #[arg(long, conflicts_with_all = ["engine", "runner_dir", "data"])]
+    aws: bool,
+    /// AWS: where
+    #[arg(long, value_name = "REGION", requires = "aws")]
+    region: Option<String>,
+    /// AWS: architecture of the machines; without: arm64
+    #[arg(long, value_name = "ARCH", value_enum, requires = "aws")]
+    arch: Option<aws::Arch>,
+    /// AWS: name of the stage; without: dev
+    #[arg(long, value_name = "STAGE", requires = "aws")]
+    stage: Option<String>,
 }
 
 /// What runs the runners.
@@ -75,11 +89,15 @@ pub(super) fn command(args: &InitArgs) -> Result<ExitCode, Failure> {
         return Err(exists(&args.config));
     }
     let answers = completed(args.clone(), &mut on_terminal)?;
-    let text = text(&answers)?;
+    let text = if answers.aws { aws::text(&answers) } else { text(&answers)? };
     verified(&text)?;
     write(&args.config, &text)?;
     let file = args.config.display();
     let named = if args.config == Path::new(USUAL_FILE) { String::new() } else { format!(" --config {file}") };
+    if answers.aws {
+        terminal::say(&aws::next(&file.to_string(), &named));
+        return Ok(ExitCode::SUCCESS);
+    }
     terminal::say(&format!(
         "wrote {file}; next:\n\n  export GITHUB_TOKEN=…             # or `token_file` in the file\n  \
          self-runners config check{named}\n  self-runners serve{named}"
@@ -111,6 +129,9 @@ fn completed(mut args: InitArgs, ask: Ask<'_>) -> Result<InitArgs, Failure> {
     if args.repos.is_empty() && !args.org {
         let said = ask("Register runners with the organisation? Else with each repository (y/n)", "n");
         args.org = said.is_some_and(|said| said.starts_with(['y', 'Y']));
+    }
+    if args.aws {
+        return aws::completed(args, ask);
     }
     args.engine = Some(engine(&args, ask));
     if args.engine == Some(Engine::Docker) && args.image.is_none() {
@@ -287,6 +308,20 @@ mod tests {
         let organization = completed_by(&[], &["acme", "", "y", "", ""]).unwrap();
         assert_eq!((organization.org, organization.labels.len()), (true, 2));
         assert_eq!(organization.engine, Some(Engine::Process));
+    }
+
+    #[test]
+    fn a_deployment_needs_a_region_and_an_image() {
+        let image = "1.dkr.ecr.eu-west-1.amazonaws.com/runner:1";
+        let asked =
+            completed_by(&["--aws", "--owner", "acme", "--org"], &["eu-west-1", "qa", "x86_64", image, ""]).unwrap();
+        assert_eq!((asked.region.as_deref(), asked.stage.as_deref()), (Some("eu-west-1"), Some("qa")));
+        assert_eq!((asked.image.as_deref(), asked.labels), (Some(image), words("self-hosted, linux, x64")));
+        let missing = |line: &[&str]| completed_by(&[&["--aws", "--owner", "acme", "--org"], line].concat(), &[]);
+        assert!(missing(&[]).unwrap_err().to_string().contains("--region REGION"));
+        assert!(missing(&["--region", "eu-west-1"]).unwrap_err().to_string().contains("--image URI"));
+        let flags = missing(&["--region", "eu-west-1", "--image", image]).unwrap();
+        assert_eq!((flags.arch, flags.stage.as_deref()), (Some(aws::Arch::Arm64), Some("dev")));
     }
 
     #[test]

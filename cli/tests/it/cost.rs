@@ -38,6 +38,24 @@ fn the_document_is_what_the_command_says() {
 }
 
 #[test]
+fn a_first_file_for_aws_is_good() {
+    let place = Place::new();
+    let file = place.path("aws.toml");
+    let init = |region: &str, image: &str| {
+        let file = file.to_str().unwrap();
+        run(&[
+            "config", "init", "--aws", "--config", file, "--owner", "acme", "--org", "--region", region, "--image",
+            image,
+        ])
+    };
+    init("eu-west-1", "runner").failed(2, &["nothing was written: aws.image", "no URI of an image"]);
+    let made = init("eu-west-1", "123456789012.dkr.ecr.eu-west-1.amazonaws.com/runner:1");
+    assert!(made.code == 0 && made.out.contains("self-runners deploy --config"), "{made:?}");
+    let told = run(&["cost", "--config", file.to_str().unwrap()]);
+    assert!(told.code == 0 && told.out.contains("4 vCPU, 16 GB, 75 GB disk, arm64"), "{told:?}");
+}
+
+#[test]
 fn other_prices_can_be_given_and_must_be_whole() {
     let place = Place::new();
     let (config, prices) = (place.path("c.toml"), place.path("prices.json"));
