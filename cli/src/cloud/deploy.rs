@@ -6,7 +6,10 @@ use std::{
     process::ExitCode,
 };
 
-use aws::deploy::{Artefacts, Change, Deployer, Happening, Proposal, Standing, is_well};
+use aws::{
+    deploy::{Artefacts, Change, Deployer, Happening, Proposal, Standing, is_well},
+    quota::Quota,
+};
 use fleet::class::Arch;
 
 use super::{
@@ -60,6 +63,7 @@ fn deploy(site: &Site, args: &DeployArgs) -> Result<ExitCode, Failure> {
             deployer.region,
             deployer.identity.arn
         ));
+        warn_of_quota(site).await;
         let (first, outputs) = begin(&deployer, args.dry_run).await?;
         let Some(proposal) = deployer.propose(&artefacts, &template, first).await.map_err(told)? else {
             terminal::say("nothing has changed: it is deployed as the configuration says");
@@ -76,6 +80,14 @@ fn deploy(site: &Site, args: &DeployArgs) -> Result<ExitCode, Failure> {
         terminal::say(&next(site, &outputs, args.install_webhook));
         Ok(ExitCode::SUCCESS)
     })
+}
+
+/// Said before anything is made: jobs over the quota wait. What cannot be read is `doctor`'s to tell.
+async fn warn_of_quota(site: &Site) {
+    if let Ok(quota) = Quota::read(&site.cloud).await {
+        let (never, some) = quota.faults(&site.deployment.policy);
+        never.iter().chain(&some).for_each(|text| terminal::complain(&format!("warning: {text}")));
+    }
 }
 
 /// What an earlier deployment left, so that this one can begin: whether it is the first, and the outputs so far.

@@ -1,9 +1,13 @@
 //! Stands between the functions and the local AWS and counts their calls: what a job costs, and which permissions are used.
+//! And between the machines and the API, whose answers it may lose.
 
 use std::{
     collections::BTreeMap,
-    net::SocketAddr,
-    sync::{Arc, Mutex},
+    net::{IpAddr, SocketAddr},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
 use axum::{
@@ -31,13 +35,14 @@ pub(crate) struct Meter {
     target: String,
     http: Client,
     calls: Arc<Mutex<Calls>>,
+    claims_to_lose: Arc<AtomicU32>,
 }
 
 impl Meter {
     /// Listens; where.
-    pub(crate) async fn begin(target: String) -> (Self, SocketAddr) {
-        let meter = Self { target, http: Client::new(), calls: Arc::default() };
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    pub(crate) async fn begin(target: String, at: IpAddr) -> (Self, SocketAddr) {
+        let meter = Self { target, http: Client::new(), calls: Arc::default(), claims_to_lose: Arc::default() };
+        let listener = TcpListener::bind((at, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let router = Router::new().fallback(through).with_state(meter.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
@@ -47,6 +52,22 @@ impl Meter {
     /// What was counted so far.
     pub(crate) fn calls(&self) -> Calls {
         self.calls.lock().unwrap().clone()
+    }
+
+    /// The next claims are handled, and their answers lost.
+    pub(crate) fn lose_claims(&self, number: u32) {
+        self.claims_to_lose.store(number, Ordering::SeqCst);
+    }
+
+    /// How many are still to be lost.
+    pub(crate) fn claims_to_lose(&self) -> u32 {
+        self.claims_to_lose.load(Ordering::SeqCst)
+    }
+
+    fn loses(&self, path: &str) -> bool {
+        let one_less = |left: u32| left.checked_sub(1);
+        path.ends_with("/agent/v1/claim")
+            && self.claims_to_lose.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less).is_ok()
     }
 
     fn count(&self, headers: &HeaderMap) {
@@ -85,7 +106,9 @@ async fn through(State(meter): State<Meter>, request: Request<Body>) -> Response
             asked = asked.header(name, value);
         }
     }
+    let loses = meter.loses(parts.uri.path());
     match asked.send().await {
+        Ok(_) if loses => StatusCode::BAD_GATEWAY.into_response(),
         Ok(answer) => {
             let (status, headers) = (answer.status(), answer.headers().clone());
             let body = answer.bytes().await.unwrap_or_else(|_| Bytes::new());

@@ -80,7 +80,7 @@ impl Place {
         let mut ministack = Command::new(variable("TEST_MINISTACK"));
         ministack.env("GATEWAY_PORT", port.to_string()).env("STATE_DIR", dir.path()).env("DOCKER_HOST", &host);
         let url = format!("http://127.0.0.1:{port}");
-        let (meter, at) = runtime.block_on(Meter::begin(url.clone()));
+        let (meter, at) = runtime.block_on(Meter::begin(url.clone(), IpAddr::from([127, 0, 0, 1])));
         // The functions find their way back by this.
         ministack.env("AWS_ENDPOINT_URL", format!("http://{at}")).current_dir(dir.path());
         start(&mut ministack, port, &dir.path().join("ministack.log"));
@@ -127,7 +127,11 @@ impl Place {
 
     /// A call of one of AWS's JSON protocols: `AmazonSQS.SendMessage`.
     pub(crate) async fn call(&self, target: &str, body: &Value) -> Value {
-        let service = if target.contains("Container") { "ecs" } else { "sqs" };
+        let service = match target.split('.').next() {
+            Some("AmazonSQS") => "sqs",
+            Some("secretsmanager") => "secretsmanager",
+            _ => "ecs",
+        };
         let asked = self.http.post(&self.url).header("x-amz-target", target).header("authorization", signed(service));
         let asked = asked.header("content-type", "application/x-amz-json-1.1").body(body.to_string());
         let text = asked.send().await.unwrap().text().await.unwrap();

@@ -1,6 +1,6 @@
 //! A deployed stage with a GitHub of its own.
 
-use std::{collections::BTreeSet, path::PathBuf, sync::Mutex, time::Duration};
+use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, sync::Mutex, time::Duration};
 
 use fleet::{
     ids::{JobId, Repo},
@@ -14,12 +14,12 @@ use sim::{
 };
 
 use crate::{
-    meter::NAME_VARIABLE,
+    meter::{Meter, NAME_VARIABLE},
     place::{IMAGE, Place, REGION, signed, variable},
 };
 
 pub(crate) const TOKEN: &str = "a-token-of-the-story";
-const SECRET: &str = "a-webhook-secret-of-the-story";
+pub(crate) const SECRET: &str = "a-webhook-secret-of-the-story";
 
 /// Between two looks.
 const LOOK_EACH: Duration = Duration::from_millis(200);
@@ -44,6 +44,8 @@ pub(crate) struct Site {
     pub(crate) config: PathBuf,
     /// Where the API answers on this machine.
     pub(crate) api: String,
+    /// Between the machines and the API.
+    pub(crate) gate: Meter,
     repo: Repo,
     queue: String,
     told: Mutex<BTreeSet<String>>,
@@ -71,8 +73,9 @@ impl Site {
         }
         let api = format!("{}/_aws/execute-api/{api}/$default", place.url);
         let queue = format!("{}/000000000000/self-runners-{stage}-events", place.url);
-        let site = Self { place, stage, github, config, api, repo, queue, told: Mutex::default() };
-        site.place.runtime.block_on(site.reach());
+        let (gate, at) = place.runtime.block_on(Meter::begin(place.url.clone(), place.gateway));
+        let site = Self { place, stage, github, config, api, gate, repo, queue, told: Mutex::default() };
+        site.place.runtime.block_on(site.reach(at));
         site.hear();
         site
     }
@@ -83,8 +86,8 @@ impl Site {
     }
 
     /// Containers reach the local AWS at their gateway and by a path, not by the name of a host.
-    async fn reach(&self) {
-        let public = self.api.replace("127.0.0.1", &self.place.gateway.to_string());
+    async fn reach(&self, gate: SocketAddr) {
+        let public = self.api.replace(&self.place.url, &format!("http://{gate}"));
         for function in TOLD {
             let url = format!("{}/2015-03-31/functions/{}/configuration", self.place.url, self.function(function));
             let asked = self.place.http.get(&url).header("authorization", signed("lambda")).send().await.unwrap();
@@ -208,6 +211,20 @@ impl Site {
         let described = self.place.call("AmazonEC2ContainerServiceV20141113.DescribeTasks", &body).await;
         let tasks = described["tasks"].as_array().map(Vec::as_slice).unwrap_or_default();
         tasks.iter().map(|task| task["overrides"].clone()).collect()
+    }
+
+    /// What the functions are told, and what ECS shows of all tasks that it remembers: each with where it is from.
+    pub(crate) async fn settings(&self) -> Vec<(String, String)> {
+        let mut all = Vec::new();
+        for function in TOLD {
+            let url = format!("{}/2015-03-31/functions/{}/configuration", self.place.url, self.function(function));
+            let asked = self.place.http.get(&url).header("authorization", signed("lambda")).send().await.unwrap();
+            all.push((format!("settings of {function}"), asked.text().await.unwrap()));
+        }
+        let body = json!({ "cluster": self.cluster(), "tasks": self.listed("STOPPED").await, "include": ["TAGS"] });
+        let described = self.place.call("AmazonEC2ContainerServiceV20141113.DescribeTasks", &body).await;
+        all.push(("tasks".into(), described.to_string()));
+        all
     }
 
     /// The tasks that have not stopped.

@@ -10,8 +10,11 @@ use sim::hub::faults::HubFaults;
 use crate::{
     meter::Calls,
     place::{Place, free_port, start, variable},
-    site::Site,
+    site::{SECRET, Site, TOKEN},
 };
+
+/// The functions that jobs call.
+const FUNCTIONS: [&str; 3] = ["WebhookHandlerGHA", "ScalerHandler", "AgentHandler"];
 
 /// The cap of each stage.
 const CAP: usize = 6;
@@ -41,11 +44,13 @@ pub(crate) fn trials() -> Vec<Trial> {
         story("09_with_all_webhooks_lost_the_sweep_finds_the_jobs", unheard),
         story("10_a_function_that_is_killed_in_mid_launch_is_made_up_for", function_killed),
         story("11_a_task_that_dies_at_boot_is_replaced", dies_at_boot),
-        story("12_a_job_asks_for_a_size_of_its_own", sized),
-        story("13_the_doctor_says_what_is_wrong_and_how_to_mend_it", doctor),
-        story("14_logs_of_a_job_a_runner_and_a_function_are_shown", logs),
-        story("15_each_call_is_permitted_and_each_permission_is_used", permissions),
-        story("16_a_stage_at_work_is_not_destroyed_unless_forced", destroyed),
+        story("12_a_claim_whose_answer_is_lost_is_made_again", claim_lost),
+        story("13_a_job_asks_for_a_size_of_its_own", sized),
+        story("14_the_doctor_says_what_is_wrong_and_how_to_mend_it", doctor),
+        story("15_logs_of_a_job_a_runner_and_a_function_are_shown", logs),
+        story("16_no_secret_is_where_it_must_not_be", secrets),
+        story("17_each_call_is_permitted_and_each_permission_is_used", permissions),
+        story("18_a_stage_at_work_is_not_destroyed_unless_forced", destroyed),
     ]
 }
 
@@ -132,7 +137,7 @@ fn tell_calls(site: &Site, (before, invoked): &(Calls, BTreeMap<&str, usize>), j
 /// How often each function was called so far.
 fn invocations(site: &Site) -> BTreeMap<&'static str, usize> {
     let calls = |function: &str| site.ask(&["logs", function]).1.matches("START RequestId").count();
-    ["WebhookHandlerGHA", "ScalerHandler", "AgentHandler"].map(|function| (function, calls(function))).into()
+    FUNCTIONS.map(|function| (function, calls(function))).into()
 }
 
 async fn asked(stages: &'static Stages) {
@@ -250,6 +255,16 @@ async fn dies_at_boot(stages: &'static Stages) {
     site.until_nothing_is_left().await;
 }
 
+/// The agent claims again and gets another name; what was registered under the first goes.
+async fn claim_lost(stages: &'static Stages) {
+    let site = &stages.dev;
+    site.gate.lose_claims(1);
+    let flow = site.submit(1, "sleep 1");
+    assert_eq!(site.until_done(flow, 1).await, 1);
+    assert_eq!(site.gate.claims_to_lose(), 0);
+    site.until_nothing_is_left().await;
+}
+
 /// Fargate's memory for two processors begins at 4 GB, which is not asked for; five are out of bounds.
 async fn sized(stages: &'static Stages) {
     let site = &stages.dev;
@@ -287,7 +302,7 @@ async fn doctor(stages: &'static Stages) {
     assert!(well, "{said}");
     let (well, said) = site.ask(&["doctor"]);
     assert!(!well && said.contains("FAIL  github") && !said.contains("ghp_wrong"), "{said}");
-    let (well, said) = site.place.says(&["secrets", "set", "GITHUB_API_TOKEN"], &site.config, crate::site::TOKEN);
+    let (well, said) = site.place.says(&["secrets", "set", "GITHUB_API_TOKEN"], &site.config, TOKEN);
     assert!(well, "{said}");
     let (well, said) = site.ask(&["doctor", "--json"]);
     assert!(said.contains(r#""findings":[{"part":"configuration""#), "{well} {said}");
@@ -311,6 +326,24 @@ async fn logs(stages: &'static Stages) {
     assert!(well && said.contains("REPORT RequestId"), "{said}");
     let (well, said) = site.ask(&["logs", "nonsense"]);
     assert!(!well && said.contains("nor a function: WebhookHandlerGHA"), "{said}");
+}
+
+/// Templates, environments, tasks and logs, after all that went before. The claim tokens in tasks are what machines start
+/// with.
+async fn secrets(stages: &'static Stages) {
+    for site in [&stages.dev, &stages.qa] {
+        let mut texts = site.settings().await;
+        texts.push(("template".into(), site.place.says_offline(&["template"], &site.config, "").1));
+        for function in FUNCTIONS {
+            texts.push((format!("log of {function}"), site.ask(&["logs", function, "--minutes", "600"]).1));
+        }
+        for (place, text) in texts {
+            assert!(text.len() > 20, "{place} is empty: {text}");
+            for secret in [TOKEN, SECRET] {
+                assert!(!text.contains(secret), "{place} has a secret");
+            }
+        }
+    }
 }
 
 async fn permissions(stages: &'static Stages) {
