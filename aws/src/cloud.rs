@@ -96,7 +96,13 @@ impl Cloud {
                 Heard::Refused { code, message } => (ErrorKind::Denied, format!("{message} ({code})")),
                 Heard::NoCredentials(why) | Heard::Unknown(why) => (ErrorKind::Retry, why),
             });
-            PortError::new(kind, format!("AWS does not say whose credentials these are: {why}"))
+            let reach = match (&kind, self.region()) {
+                (ErrorKind::Retry, Some(region)) => {
+                    format!("; look at network and proxy, and whether `{region}` is a Region")
+                }
+                _ => String::new(),
+            };
+            PortError::new(kind, format!("AWS does not say whose credentials these are: {why}{reach}"))
         })?;
         let text = |part: Option<&str>| part.unwrap_or_default().to_owned();
         Ok(Identity { account: text(told.account()), arn: text(told.arn()) })

@@ -47,17 +47,19 @@ impl EcrImage {
         let ask = Client::new(cloud.config()).describe_images().registry_id(&self.account);
         let told = ask.repository_name(&self.repository).image_ids(id).send().await;
         let told = told.map_err(|error| self.told(&heard::hear(&error)))?;
-        let size = told.image_details().first().and_then(|image| image.image_size_in_bytes());
-        Ok(size.and_then(|size| u64::try_from(size).ok()).unwrap_or(0))
+        let image = told.image_details().first().ok_or_else(|| self.missing())?;
+        Ok(image.image_size_in_bytes().and_then(|size| u64::try_from(size).ok()).unwrap_or(0))
+    }
+
+    fn missing(&self) -> PortError {
+        let which = self.digest.as_deref().or(self.tag.as_deref()).unwrap_or_default();
+        PortError::new(ErrorKind::NotFound, format!("{} has no image {which}: push it", self.repository))
     }
 
     fn told(&self, heard: &Heard) -> PortError {
         let name = &self.repository;
         match heard {
-            Heard::Refused { code, .. } if code == "ImageNotFoundException" => {
-                let which = self.digest.as_deref().or(self.tag.as_deref()).unwrap_or_default();
-                PortError::new(ErrorKind::NotFound, format!("{name} has no image {which}: push it"))
-            }
+            Heard::Refused { code, .. } if code == "ImageNotFoundException" => self.missing(),
             Heard::Refused { code, .. } if code == "RepositoryNotFoundException" => PortError::new(
                 ErrorKind::NotFound,
                 format!("there is no repository {name} in account {}", self.account),

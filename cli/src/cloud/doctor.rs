@@ -195,8 +195,10 @@ fn secrets(stage: &Stage, found: &mut Findings) {
 }
 
 fn github(stage: &Stage, found: &mut Findings) {
-    // That it cannot be asked without the secret is said there.
-    let Ok(client) = stage.site.runtime.block_on(hub::client(stage)) else { return };
+    let client = match stage.site.runtime.block_on(hub::client(stage)) {
+        Ok(client) => client,
+        Err(_) => return found.warn("github", "not asked: the credential cannot be read"),
+    };
     for (name, owner) in &stage.policy().owners {
         let first = owner.repositories.as_ref().and_then(|repos| repos.iter().next());
         match stage.site.runtime.block_on(client.check(name, owner.organization, first)) {
