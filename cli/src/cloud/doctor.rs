@@ -14,11 +14,7 @@ use github::{Client, HookState};
 use serde::Serialize;
 use serde_json::json;
 
-use super::{
-    hub,
-    site::{Site, told},
-    stage::Stage,
-};
+use super::{hub, site::Site, stage::Stage};
 use crate::{
     cloud_args::DoctorArgs,
     failure::Failure,
@@ -113,7 +109,7 @@ fn look(site: Site, found: &mut Findings) -> Result<(), Failure> {
     let deployer = match site.runtime.block_on(Deployer::open(&site.cloud, site.stage())) {
         Ok(deployer) => deployer,
         Err(error) => {
-            found.error("credentials", &error);
+            found.fail("credentials", error.message);
             return Ok(());
         }
     };
@@ -121,37 +117,44 @@ fn look(site: Site, found: &mut Findings) -> Result<(), Failure> {
     found.pass("credentials", format!("account {}, {}, as {}", identity.account, deployer.region, identity.arn));
     quota(&site, found);
     images(&site, found);
-    let name = deployer.name();
-    let standing = site.runtime.block_on(deployer.standing());
-    match &standing {
-        Err(error) => {
-            return {
-                found.error("stack", error);
-                Ok(())
-            };
-        }
-        Ok(Standing::Nothing) => {
-            found.fail("stack", format!("there is no {name}: `self-runners deploy --stage {}` makes it", site.stage()));
-            return Ok(());
-        }
-        Ok(Standing::Broken(status)) => {
-            found.fail(
-                "stack",
-                format!("{name} is {status}: `self-runners deploy --stage {}` begins anew", site.stage()),
-            );
-            return Ok(());
-        }
-        Ok(Standing::Deployed { status, .. }) if is_well(status) => found.pass("stack", format!("{name} is {status}")),
-        Ok(Standing::Deployed { status, .. } | Standing::Busy(status) | Standing::Stuck(status)) => {
-            found.warn("stack", format!("{name} is {status}: look at its events"));
-        }
-    }
-    let stage = Stage::of(site, &deployer, standing.map_err(told)?)?;
+    let Some(standing) = stack(&site, &deployer, found) else { return Ok(()) };
+    let stage = Stage::of(site, &deployer, standing)?;
     secrets(&stage, found);
     github(&stage, found);
     queues(&stage, found);
     state(&stage, found);
     Ok(())
+}
+
+/// How the stack stands; `None` where there is none to look into.
+fn stack(site: &Site, deployer: &Deployer, found: &mut Findings) -> Option<Standing> {
+    let (name, stage) = (deployer.name(), site.stage());
+    let standing = match site.runtime.block_on(deployer.standing()) {
+        Ok(standing) => standing,
+        Err(error) => {
+            found.fail("stack", error.message);
+            return None;
+        }
+    };
+    match &standing {
+        Standing::Nothing => {
+            found.fail("stack", format!("there is no {name}: `self-runners deploy --stage {stage}` makes it"));
+            return None;
+        }
+        Standing::Broken(status) => {
+            found.fail("stack", format!("{name} is {status}: `self-runners deploy --stage {stage}` begins anew"));
+            return None;
+        }
+        Standing::Deployed { status, .. } if is_well(status) => found.pass("stack", format!("{name} is {status}")),
+        Standing::Deployed { status, .. } | Standing::Busy(status) => {
+            found.warn("stack", format!("{name} is {status}: look at its events"));
+        }
+        Standing::Stuck(status) => found.fail(
+            "stack",
+            format!("{name} is {status}: mend what its events name, then `aws cloudformation continue-update-rollback --stack-name {name}`"),
+        ),
+    }
+    Some(standing)
 }
 
 fn quota(site: &Site, found: &mut Findings) {

@@ -109,6 +109,7 @@ async fn count_machines(stage: &Stage, dist: &Path) -> Measured<()> {
 async fn measure_peer(stage: &Stage, peer: &Path, amount: &Amount) -> Measured<[Value; 6]> {
     let command = program::node(peer)?;
     let mut figures = Figures::default();
+    stage.queued_since();
     for _ in 0..amount.starts {
         let mut program = Program::start(&command, &stage.peer_environment(), vec![stage.delivery()?])?;
         figures.starts.push(program.first_answer().await?);
@@ -116,6 +117,10 @@ async fn measure_peer(stage: &Stage, peer: &Path, amount: &Amount) -> Measured<[
     let mut program = Program::start(&command, &stage.peer_environment(), vec![stage.delivery()?])?;
     program.first_answer().await?;
     figures.warm(&mut program, || stage.delivery(), amount.calls).await?;
+    let (queued, sent) = (stage.queued_since(), amount.starts + 1 + amount.calls);
+    if queued < sent {
+        return Err(format!("the peer put {queued} of {sent} deliveries into the queue: it is not told what it needs"));
+    }
     Ok(figures.row("the peer's webhook handler", 0.0))
 }
 

@@ -8,12 +8,13 @@ use std::{
 use axum::{
     Json, Router, body::Bytes, extract::State, http::HeaderMap, http::StatusCode, response::IntoResponse, routing::post,
 };
+use md5::{Digest as _, Md5};
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, task::JoinHandle};
 
 use super::Measured;
 
-/// The secrets by name, as their JSON texts.
+/// The secrets by name: JSON, or a text as it is.
 pub(super) type Secrets = Vec<(&'static str, Value)>;
 
 struct Shared {
@@ -61,6 +62,7 @@ async fn answer(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Byt
     match target {
         "secretsmanager.GetSecretValue" => secret(&shared, &body),
         "AmazonSQS.SendMessageBatch" => (StatusCode::OK, Json(queued(&shared, &body))),
+        "AmazonSQS.SendMessage" => (StatusCode::OK, Json(queued_alone(&shared, &body))),
         _ => (StatusCode::BAD_REQUEST, Json(json!({ "__type": "UnknownOperationException", "message": target }))),
     }
 }
@@ -68,12 +70,22 @@ async fn answer(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Byt
 fn secret(shared: &Shared, body: &Value) -> (StatusCode, Json<Value>) {
     let found = shared.secrets.iter().find(|(name, _)| body["SecretId"] == *name);
     match found {
-        Some((name, value)) if body["VersionStage"] == "AWSCURRENT" => {
-            let told = json!({ "ARN": name, "Name": name, "SecretString": value.to_string(), "CreatedDate": 1.0 });
+        Some((name, value)) if [json!("AWSCURRENT"), Value::Null].contains(&body["VersionStage"]) => {
+            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            let told = json!({ "ARN": name, "Name": name, "SecretString": text, "CreatedDate": 1.0 });
             (StatusCode::OK, Json(told))
         }
         _ => (StatusCode::BAD_REQUEST, Json(json!({ "__type": "ResourceNotFoundException", "message": "none" }))),
     }
+}
+
+/// A peer's message. Its SDK looks at the sum.
+fn queued_alone(shared: &Shared, body: &Value) -> Value {
+    let text = body["MessageBody"].as_str().unwrap_or_default().to_owned();
+    let sum = Md5::digest(&text);
+    shared.queue.lock().unwrap_or_else(PoisonError::into_inner).push(text);
+    let sum: String = sum.iter().map(|byte| format!("{byte:02x}")).collect();
+    json!({ "MessageId": "m", "MD5OfMessageBody": sum })
 }
 
 fn queued(shared: &Shared, body: &Value) -> Value {

@@ -72,8 +72,11 @@ impl Stage {
     pub(super) const SWEEP: Function = Function { name: "SweepHandler", kind: Kind::Sweep };
 
     pub(super) async fn begin(valkey: Option<&Path>) -> Measured<Self> {
-        let secrets =
-            vec![("webhook", json!({ "webhook_secret": SECRET })), ("token", json!({ "GITHUB_API_TOKEN": TOKEN }))];
+        let secrets = vec![
+            ("webhook", json!({ "webhook_secret": SECRET })),
+            ("token", json!({ "GITHUB_API_TOKEN": TOKEN })),
+            ("peer", json!(SECRET)),
+        ];
         let mut hub = Hub::new(1);
         (0..REPOS).filter_map(payload::repo).for_each(|repo| hub.add_repo(&repo, false));
         let mut ecs = Ecs::new(1);
@@ -134,12 +137,21 @@ impl Stage {
         variables
     }
 
-    /// What a peer reads its secret by.
+    /// What the peer `cdk-github-microvm-runners` (0.1.19) is told: it serves the same jobs.
     pub(super) fn peer_environment(&self) -> Variables {
         let mut variables = self.aws();
+        variables.extend([
+            pair("GH_WEBHOOK_SECRET_ARN", "peer"),
+            pair("QUEUE_URL", &format!("{}/q", self.cloud.url())),
+            pair("SCOPE_JSON", r#"{"kind":"org","org":"acme"}"#),
+            pair("SIZE_CLASS_LABELS", &json!(LABELS).to_string()),
+        ]);
         variables
-            .extend([pair("WEBHOOK_SECRET_ARN", "webhook"), pair("QUEUE_URL", &format!("{}/q", self.cloud.url()))]);
-        variables
+    }
+
+    /// How many messages were put into the queue since this was asked last.
+    pub(super) fn queued_since(&self) -> usize {
+        self.cloud.take_queue().len()
     }
 
     fn aws(&self) -> Variables {
