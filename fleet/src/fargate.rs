@@ -38,6 +38,11 @@ impl Memory {
         (self.least..=self.most).contains(&memory_mb) && (memory_mb - self.least).is_multiple_of(self.step)
     }
 
+    /// All of them, from the least.
+    pub fn sizes(self) -> impl Iterator<Item = u32> {
+        (self.least..=self.most).step_by(usize::try_from(self.step).unwrap_or(usize::MAX))
+    }
+
     /// The one of them that is nearest from above, or the most.
     #[must_use]
     pub fn fit(&self, memory_mb: u32) -> u32 {
@@ -62,6 +67,7 @@ mod tests {
         assert_eq!(Memory::with(3_000), None);
         let four = Memory::with(4_000).unwrap();
         assert!(four.has(8_192) && four.has(30_720) && !four.has(8_193) && !four.has(31_744));
+        assert!(four.sizes().all(|memory_mb| four.has(memory_mb)) && four.sizes().count() == 23);
         assert_eq!([1, 8_193, 99_999].map(|memory_mb| four.fit(memory_mb)), [8_192, 9_216, 30_720]);
     }
 }

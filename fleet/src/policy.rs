@@ -9,6 +9,7 @@ use crate::{
     ids::{ClassName, Repo, Scope},
     job::JobFacts,
     labels::LabelSet,
+    wishes::Lack,
 };
 
 /// Most live runners of all classes together, as in the original system.
@@ -149,16 +150,15 @@ impl Policy {
         }
     }
 
-    /// Which class came closest and what it lacks.
+    /// Which class came closest and what it lacks. Of those that lack as much it is the one that tells bounds: a job that
+    /// asks for too much is helped by what it may ask for.
     fn closest(&self, labels: &LabelSet) -> String {
-        let closest = self
-            .classes
-            .iter()
-            .map(|class| (class.offer(labels).err().unwrap_or_default(), class))
-            .min_by_key(|(reasons, _)| reasons.len());
-        match closest {
-            Some((reasons, class)) => {
-                format!("ignored: no class has all its labels; the closest is `{}`: {}", class.name, reasons.join("; "))
+        let lacks = self.classes.iter().map(|class| (class, class.offer(labels).err().unwrap_or_default()));
+        let foreign = |lacks: &[Lack]| lacks.iter().filter(|lack| matches!(lack, Lack::Foreign(_))).count();
+        match lacks.min_by_key(|(_, lacks)| (lacks.len(), foreign(lacks))) {
+            Some((class, lacks)) => {
+                let lacks: Vec<String> = lacks.iter().map(ToString::to_string).collect();
+                format!("ignored: no class has all its labels; the closest is `{}`: {}", class.name, lacks.join("; "))
             }
             None => "ignored: no class is configured".into(),
         }
@@ -221,6 +221,32 @@ mod tests {
         assert_eq!(placed(&policy, &job("acme/web", &["self-hosted", "gpu"])), "closed gpu");
         policy.classes.push(class("spare", &["self-hosted", "gpu", "spare"], 1));
         assert_eq!(placed(&policy, &job("acme/web", &["self-hosted", "gpu"])), "spare@acme/web[gpu,self-hosted,spare]");
+    }
+
+    #[test]
+    fn a_size_is_set_aside_for_the_match_and_stays_a_label_of_the_pool() {
+        let mut policy = policy();
+        policy.classes[2].allow.cpu_milli = Some([1_000, 8_000]);
+        let placed = |cpu: &str| placed(&policy, &job("acme/web", &["self-hosted", "linux", cpu]));
+        assert_eq!(placed("cpu=2"), "twin@acme/web[cpu=2,linux,self-hosted]");
+        assert_eq!(placed("CPU=4"), "twin@acme/web[cpu=4,linux,self-hosted]");
+        // Two classes before it come as close, but no number would be right there.
+        assert!(
+            placed("cpu=64").ends_with("the closest is `twin`: `cpu=64`: 1 to 8 are allowed"),
+            "{}",
+            placed("cpu=64")
+        );
+    }
+
+    #[test]
+    fn a_job_chooses_the_class_of_its_architecture() {
+        let mut policy = policy();
+        policy.classes[1].allow.arch = true;
+        policy.classes[2].allow.arch = true;
+        policy.classes[2].size.arch = crate::class::Arch::X86_64;
+        let placed = |arch: &str| placed(&policy, &job("acme/web", &["self-hosted", "linux", arch]));
+        assert_eq!(placed("arch=arm64"), "small@acme/web[arch=arm64,linux,self-hosted]");
+        assert_eq!(placed("arch=x64"), "twin@acme/web[arch=x64,linux,self-hosted]");
     }
 
     #[test]

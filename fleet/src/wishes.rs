@@ -3,6 +3,8 @@
 //! They are labels like all others: the runner registers with them, so runners of different sizes are of different pools and
 //! GitHub keeps them apart. A label that a class has itself is no wish.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -52,6 +54,15 @@ struct Wishes {
     timeout_ms: Option<u64>,
     arch: Option<Arch>,
     spot: Option<bool>,
+}
+
+/// Why a class does not take a job, in words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Lack {
+    /// It has no such label, and nothing of the kind may be asked of it.
+    Foreign(String),
+    /// It might be asked for something else of the kind.
+    Near(String),
 }
 
 const MINUTE_MS: u64 = 60_000;
@@ -113,9 +124,27 @@ impl Wishes {
     }
 }
 
+impl Lack {
+    /// The same, said of a label.
+    fn of(self, label: &str) -> Self {
+        match self {
+            Self::Foreign(why) => Self::Foreign(format!("`{label}`: {why}")),
+            Self::Near(why) => Self::Near(format!("`{label}`: {why}")),
+        }
+    }
+}
+
+impl fmt::Display for Lack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Foreign(why) | Self::Near(why) => f.write_str(why),
+        }
+    }
+}
+
 impl Allow {
     /// Why a class of this architecture does not give it.
-    fn refusal(&self, wish: Wish, arch: Arch) -> Option<String> {
+    fn refusal(&self, wish: Wish, arch: Arch) -> Option<Lack> {
         let within = |bounds: Option<[u32; 2]>, value: u32, unit: u32| {
             let bounds = bounds.map(|bounds| bounds.map(u64::from));
             outside(bounds, u64::from(value), u64::from(unit))
@@ -125,19 +154,21 @@ impl Allow {
             Wish::Memory(value) => within(self.memory_mb, value, 1_024),
             Wish::Disk(value) => within(self.disk_gb, value, 1),
             Wish::Timeout(value) => outside(self.timeout_ms, value, MINUTE_MS),
-            Wish::Arch(_) if !self.arch => Some(NOT_ALLOWED.into()),
-            Wish::Arch(value) => (value != arch).then(|| "it is of the other architecture".into()),
-            Wish::Spot(_) => (!self.spot).then(|| NOT_ALLOWED.into()),
+            Wish::Arch(_) if !self.arch => Some(not_allowed()),
+            Wish::Arch(value) => (value != arch).then(|| Lack::Near("it is of the other architecture".into())),
+            Wish::Spot(_) => (!self.spot).then(not_allowed),
         }
     }
 }
 
-const NOT_ALLOWED: &str = "that may not be asked of it";
+fn not_allowed() -> Lack {
+    Lack::Foreign("that may not be asked of it".into())
+}
 
-fn outside(bounds: Option<[u64; 2]>, value: u64, unit: u64) -> Option<String> {
-    let Some([least, most]) = bounds else { return Some(NOT_ALLOWED.into()) };
+fn outside(bounds: Option<[u64; 2]>, value: u64, unit: u64) -> Option<Lack> {
+    let Some([least, most]) = bounds else { return Some(not_allowed()) };
     let told = |value: u64| value as f64 / unit as f64;
-    (!(least..=most).contains(&value)).then(|| format!("{} to {} are allowed", told(least), told(most)))
+    (!(least..=most).contains(&value)).then(|| Lack::Near(format!("{} to {} are allowed", told(least), told(most))))
 }
 
 impl Class {
@@ -145,12 +176,12 @@ impl Class {
     ///
     /// # Errors
     /// What it lacks, and what it does not give with the reason.
-    pub fn offer(&self, job: &LabelSet) -> Result<LabelSet, Vec<String>> {
-        let (wishes, mut reasons) = self.read(job);
-        if reasons.is_empty() && self.allow.fargate {
-            reasons.extend(unfit(&self.with(&wishes)));
+    pub fn offer(&self, job: &LabelSet) -> Result<LabelSet, Vec<Lack>> {
+        let (wishes, mut lacks) = self.read(job);
+        if lacks.is_empty() && self.allow.fargate {
+            lacks.extend(self.unfit(&wishes));
         }
-        if reasons.is_empty() { Ok(self.labels.with(job)) } else { Err(reasons) }
+        if lacks.is_empty() { Ok(self.labels.with(job)) } else { Err(lacks) }
     }
 
     /// The size of a machine whose runner has these labels.
@@ -172,20 +203,21 @@ impl Class {
     }
 
     /// The wishes among labels, and what is not given.
-    fn read(&self, labels: &LabelSet) -> (Wishes, Vec<String>) {
-        let (mut wishes, mut reasons) = (Wishes::default(), Vec::new());
+    fn read(&self, labels: &LabelSet) -> (Wishes, Vec<Lack>) {
+        let (mut wishes, mut lacks) = (Wishes::default(), Vec::new());
         for label in labels.iter().filter(|label| !self.labels.contains(label)) {
-            let read = match wish(label) {
-                None => Err(format!("it lacks {label}")),
-                Some(Err(why)) => Err(why),
-                Some(Ok(wish)) => match self.allow.refusal(wish, self.size.arch) {
-                    Some(why) => Err(format!("`{label}`: {why}")),
-                    None => wishes.take(wish, label),
-                },
-            };
-            reasons.extend(read.err());
+            lacks.extend(self.grant(label, &mut wishes).err());
         }
-        (wishes, reasons)
+        (wishes, lacks)
+    }
+
+    /// Adds what a label asks for.
+    fn grant(&self, label: &str, wishes: &mut Wishes) -> Result<(), Lack> {
+        let wish = wish(label).ok_or_else(|| Lack::Foreign(format!("it lacks {label}")))?.map_err(Lack::Near)?;
+        match self.allow.refusal(wish, self.size.arch) {
+            Some(lack) => Err(lack.of(label)),
+            None => wishes.take(wish, label).map_err(Lack::Near),
+        }
     }
 
     fn with(&self, wishes: &Wishes) -> Size {
@@ -201,23 +233,58 @@ impl Class {
             arch: self.size.arch,
         }
     }
+    /// Why Fargate has no machine of what is asked for, with the nearest that may be.
+    fn unfit(&self, wishes: &Wishes) -> Option<Lack> {
+        let size = self.with(wishes);
+        match Memory::with(size.cpu_milli) {
+            None => Some(self.no_processors(size.cpu_milli)),
+            Some(memory) => (!memory.has(size.memory_mb)).then(|| self.no_memory(memory, &size)),
+        }
+    }
+
+    fn no_processors(&self, cpu_milli: u32) -> Lack {
+        let near = nearest(CPU, processors(), self.allow.cpu_milli, cpu_milli);
+        Lack::Near(format!("{}: Fargate has no such machine; {near}", CPU.label(cpu_milli)))
+    }
+
+    fn no_memory(&self, memory: Memory, size: &Size) -> Lack {
+        let near = nearest(MEMORY, memory.sizes(), self.allow.memory_mb, size.memory_mb);
+        let [least, most] = [memory.least, memory.most].map(|memory_mb| MEMORY.told(memory_mb));
+        let (asked, cpus) = (MEMORY.label(size.memory_mb), CPU.told(size.cpu_milli));
+        Lack::Near(format!("{asked} does not go with {cpus} processors ({least} to {most} do); {near}"))
+    }
 }
 
-/// Why Fargate has no machine of this size.
-fn unfit(size: &Size) -> Option<String> {
-    let cpus = f64::from(size.cpu_milli) / 1_000.0;
-    let Some(memory) = Memory::with(size.cpu_milli) else {
-        let all: Vec<String> = processors().map(|milli| (f64::from(milli) / 1_000.0).to_string()).collect();
-        return Some(format!("Fargate has no machine with {cpus} processors, but with {}", all.join(", ")));
-    };
-    let gb = |memory_mb: u32| f64::from(memory_mb) / 1_024.0;
-    (!memory.has(size.memory_mb)).then(|| {
-        let (least, most, step) = (gb(memory.least), gb(memory.most), gb(memory.step));
-        format!(
-            "`memory={}` does not go with {cpus} processors: {least} to {most} do, in steps of {step}",
-            gb(size.memory_mb)
-        )
-    })
+/// How a number is written in a label: its key, and how many parts its unit has.
+#[derive(Clone, Copy)]
+struct Measure {
+    key: &'static str,
+    parts: u32,
+}
+
+const CPU: Measure = Measure { key: "cpu", parts: 1_000 };
+const MEMORY: Measure = Measure { key: "memory", parts: 1_024 };
+
+impl Measure {
+    fn told(self, value: u32) -> f64 {
+        f64::from(value) / f64::from(self.parts)
+    }
+
+    fn label(self, value: u32) -> String {
+        format!("`{}={}`", self.key, self.told(value))
+    }
+}
+
+/// The labels next below and above of sizes from the least, as far as they may be asked for: what would be refused as well
+/// helps nobody.
+fn nearest(of: Measure, sizes: impl Iterator<Item = u32>, bounds: Option<[u32; 2]>, asked: u32) -> String {
+    let may = |size: &u32| bounds.is_some_and(|[least, most]| (least..=most).contains(size));
+    let (below, above): (Vec<u32>, Vec<u32>) = sizes.filter(may).partition(|size| *size < asked);
+    match (below.last(), above.first()) {
+        (Some(below), Some(above)) => format!("the nearest are {} and {}", of.label(*below), of.label(*above)),
+        (Some(one), None) | (None, Some(one)) => format!("the nearest is {}", of.label(*one)),
+        (None, None) => "no other may be asked for".into(),
+    }
 }
 
 #[cfg(test)]
@@ -242,7 +309,8 @@ mod tests {
     }
 
     fn why(class: &Class, wishes: &[&str]) -> String {
-        class.offer(&labels(&[&["linux"][..], wishes].concat())).unwrap_err().join(" | ")
+        let lacks = class.offer(&labels(&[&["linux"][..], wishes].concat())).unwrap_err();
+        lacks.iter().map(ToString::to_string).collect::<Vec<_>>().join(" | ")
     }
 
     #[test]
@@ -294,7 +362,24 @@ mod tests {
         let sized = |wishes: &[&str]| class.size_of(&class.offer(&labels(wishes)).unwrap());
         assert_eq!(sized(&["cpu=8"]).memory_mb, 16_384);
         assert_eq!(sized(&["cpu=0.5"]).memory_mb, 4_096);
-        assert!(why(&class, &["cpu=3"]).contains("with 0.25, 0.5, 1, 2, 4, 8, 16"));
-        assert!(why(&class, &["cpu=8", "memory=17"]).contains("16 to 60 do, in steps of 4"));
+    }
+
+    #[test]
+    fn what_fargate_does_not_have_is_told_with_the_nearest_that_may_be_asked_for() {
+        let mut class = class();
+        class.allow.fargate = true;
+        assert_eq!(
+            why(&class, &["cpu=3"]),
+            "`cpu=3`: Fargate has no such machine; the nearest are `cpu=2` and `cpu=4`"
+        );
+        assert_eq!(
+            why(&class, &["cpu=8", "memory=17"]),
+            "`memory=17` does not go with 8 processors (16 to 60 do); the nearest are `memory=16` and `memory=20`"
+        );
+        assert!(why(&class, &["memory=32"]).ends_with("with 4 processors (8 to 30 do); the nearest is `memory=30`"));
+        class.allow.cpu_milli = Some([1_500, 3_500]);
+        assert!(why(&class, &["cpu=3"]).ends_with("the nearest is `cpu=2`"));
+        class.allow.memory_mb = Some([1_024, 3_072]);
+        assert!(why(&class, &["cpu=2", "memory=3"]).ends_with("(4 to 16 do); no other may be asked for"));
     }
 }
