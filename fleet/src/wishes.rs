@@ -214,6 +214,10 @@ impl Class {
     /// Adds what a label asks for.
     fn grant(&self, label: &str, wishes: &mut Wishes) -> Result<(), Lack> {
         let wish = wish(label).ok_or_else(|| Lack::Foreign(format!("it lacks {label}")))?.map_err(Lack::Near)?;
+        // A runner with both labels would also be given jobs that ask for the class's own size.
+        if let Some(own) = self.labels.iter().find(|own| kind(own) == kind(label)) {
+            return Err(Lack::Foreign(format!("its runners have `{own}`")).of(label));
+        }
         match self.allow.refusal(wish, self.size.arch) {
             Some(lack) => Err(lack.of(label)),
             None => wishes.take(wish, label).map_err(Lack::Near),
@@ -287,6 +291,11 @@ fn nearest(of: Measure, sizes: impl Iterator<Item = u32>, bounds: Option<[u32; 2
     }
 }
 
+/// What a label is about, if it may be a wish.
+fn kind(label: &str) -> Option<&str> {
+    label.split_once('=').map(|(kind, _)| kind)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -353,6 +362,15 @@ mod tests {
         let class = Class { labels: labels(&["linux", "cpu=64"]), allow: Allow::default(), ..Class::default() };
         let all = class.offer(&labels(&["linux", "cpu=64"])).unwrap();
         assert_eq!(class.size_of(&all), class.size);
+    }
+
+    /// Else its runner had both labels, and GitHub could give it a job that asks for the other size.
+    #[test]
+    fn a_wish_beside_a_label_of_its_kind_that_the_class_has_is_refused() {
+        let class = Class { labels: labels(&["linux", "cpu=8"]), ..class() };
+        assert_eq!(why(&class, &["cpu=2"]), "`cpu=2`: its runners have `cpu=8`");
+        assert_eq!(why(&class, &["cpu=8", "cpu=2"]), "`cpu=2`: its runners have `cpu=8`");
+        assert!(class.offer(&labels(&["linux", "cpu=8", "memory=2"])).is_ok());
     }
 
     #[test]
