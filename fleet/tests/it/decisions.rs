@@ -1,14 +1,14 @@
 //! Decisions by example, on the core's own tables: what a person would try first.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use fleet::{
     class::{Class, Pool},
     decide::Moment,
     drain::Extent,
-    effect::{Effect, NoticeKind},
+    effect::{Effect, LaunchSpec, NoticeKind, Pending},
     event::{Event, Outcome, Task},
-    ids::{JobId, Repo, RunId, RunnerName},
+    ids::{JobId, PoolId, Repo, RunId, RunnerName},
     job::{Conclusion, JobFacts, JobInput},
     labels::LabelSet,
     ledger::Ledger,
@@ -16,6 +16,7 @@ use fleet::{
     runner::{Runner, RunnerInput, RunnerState},
     view::{Decision, Keys},
     wire::EndReason,
+    wishes::Allow,
 };
 
 /// A store, a clock and a policy: enough to tell a story.
@@ -67,6 +68,14 @@ impl Desk {
         self.ledger.runners().filter(|runner| runner.state.is_live()).cloned().collect()
     }
 
+    fn launches(&self) -> Vec<LaunchSpec> {
+        let launch = |(_, pending): (_, &Pending)| {
+            let Effect::Launch(spec) = &pending.effect else { return None };
+            Some(LaunchSpec::clone(spec))
+        };
+        self.ledger.effects().filter_map(launch).collect()
+    }
+
     fn effects(&self, kind: &str) -> usize {
         self.ledger.effects().filter(|(_, pending)| pending.effect.kind() == kind).count()
     }
@@ -114,6 +123,54 @@ fn a_queued_job_gets_one_runner_however_often_it_is_announced() {
     assert_eq!(said[1], Outcome::Duplicate);
     desk.tell(&[job(1, JobInput::Queued)]);
     assert_eq!((desk.live().len(), desk.effects("launch")), (1, 1));
+}
+
+/// A job that asks for this in its labels, of a class that gives it.
+fn sized(desk: &mut Desk, id: u64, wishes: &[&str]) -> Outcome {
+    let (cpu_milli, timeout_ms) = (Some([1_000, 8_000]), Some([600_000, 3_600_000]));
+    desk.policy.classes[0].allow = Allow { cpu_milli, timeout_ms, spot: true, ..Allow::default() };
+    let mut event = job(id, JobInput::Queued);
+    if let Event::Job { facts, .. } = &mut event {
+        facts.labels.extend(wishes.iter().map(ToString::to_string));
+    }
+    desk.tell(&[event]).remove(0)
+}
+
+#[test]
+fn a_launch_says_what_its_job_asked_for_and_its_runner_lives_as_long() {
+    let mut desk = Desk::new(6);
+    sized(&mut desk, 1, &["cpu=2", "timeout=30", "spot=false"]);
+    let launch = desk.launches().remove(0);
+    assert_eq!((launch.size.cpu_milli, launch.size.memory_mb, launch.spot), (2_000, 16_384, Some(false)));
+    desk.idle();
+    let runner = desk.live().remove(0);
+    assert_eq!(runner.labels.to_string(), "cpu=2,linux,self-hosted,spot=false,timeout=30");
+    assert_eq!(runner.life_deadline_ms, desk.now_ms + 1_800_000);
+}
+
+#[test]
+fn each_size_is_a_pool_of_its_own_and_one_out_of_bounds_none() {
+    let mut desk = Desk::new(6);
+    let jobs = (1..).zip(["cpu=2", "cpu=4", "cpu=2", "cpu=64"]);
+    let told: Vec<String> = jobs.map(|(id, cpu)| format!("{:?}", sized(&mut desk, id, &[cpu]))).collect();
+    assert!(told[3].contains("`cpu=64`: 1 to 8 are allowed"), "{told:?}");
+    let mut sizes: Vec<u32> = desk.launches().iter().map(|launch| launch.size.cpu_milli).collect();
+    sizes.sort_unstable();
+    assert_eq!(sizes, [2_000, 2_000, 4_000]);
+    let pools: BTreeSet<PoolId> = desk.live().into_iter().map(|runner| runner.pool).collect();
+    assert_eq!(pools.len(), 2, "{pools:?}");
+}
+
+/// As it was stored before there were such labels.
+#[test]
+fn a_launch_of_an_older_version_is_read() {
+    let mut desk = Desk::new(6);
+    sized(&mut desk, 1, &["spot=true"]);
+    let launch = desk.launches().remove(0);
+    let mut stored = serde_json::to_value(&launch).unwrap();
+    stored.as_object_mut().unwrap().remove("spot").unwrap();
+    let read: LaunchSpec = serde_json::from_value(stored).unwrap();
+    assert_eq!(read, LaunchSpec { spot: None, ..launch });
 }
 
 #[test]
@@ -352,7 +409,7 @@ fn a_version_that_github_refuses_is_told_and_launched_ever_more_rarely() {
         let Effect::Notify(notice) = &pending.effect else { return None };
         Some(notice.kind)
     });
-    let told: std::collections::BTreeSet<NoticeKind> = told.collect();
+    let told: BTreeSet<NoticeKind> = told.collect();
     assert_eq!(told, [NoticeKind::RunnerDeprecated, NoticeKind::PoolStarved].into());
 }
 

@@ -10,6 +10,7 @@ use controller::{
     sweep::Swept,
 };
 use fleet::{
+    class::Size,
     drain::Extent,
     effect::{Notice, NoticeKind},
     event::{Event, Outcome},
@@ -287,6 +288,13 @@ impl Scene {
         let state = self.world.lock();
         let registration = state.hub.true_job(job)?.ran_on?;
         state.cloud.by_registration(registration).map(|machine| machine.spec.runner.clone())
+    }
+
+    /// How large the machine is that a job runs or ran on.
+    pub fn size_of(&self, job: JobId) -> Option<Size> {
+        let state = self.world.lock();
+        let registration = state.hub.true_job(job)?.ran_on?;
+        state.cloud.by_registration(registration).map(|machine| machine.spec.size)
     }
 
     fn machine_of(&self, job: JobId) -> Option<TaskId> {

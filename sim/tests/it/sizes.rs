@@ -26,9 +26,15 @@ fn each_size_has_runners_of_its_own() {
     let told = allowing().run(|world| async move {
         let jobs = [LARGE, SMALL, LINUX].map(|labels| world.push("acme/web", labels));
         jobs.iter().for_each(|job| world.lasts(*job, 5 * MINUTE));
-        for (job, labels) in jobs.iter().zip(["cpu=8,linux,self-hosted,timeout=30", "cpu=2,linux,self-hosted"]) {
+        let expected = [
+            ("cpu=8,linux,self-hosted,timeout=30", 8_000),
+            ("cpu=2,linux,self-hosted", 2_000),
+            ("linux,self-hosted", 4_000),
+        ];
+        for (job, (labels, cpu_milli)) in jobs.iter().zip(expected) {
             world.until_running(*job).await;
             assert_eq!(labels_of(&world, *job), labels);
+            assert_eq!(world.size_of(*job).unwrap().cpu_milli, cpu_milli);
         }
         for job in jobs {
             world.until_done(job).await;
@@ -51,6 +57,21 @@ fn what_is_out_of_bounds_is_refused_with_the_bounds() {
         }
     });
     assert_eq!(told.started, 0);
+}
+
+/// GitHub gives a job to an idle runner with all of its labels: never to one of another size.
+#[test]
+fn a_runner_that_one_size_left_idle_is_not_given_to_another() {
+    let told = allowing().run(|world| async move {
+        let large = world.push("acme/web", LARGE);
+        world.until("it is being started", |world| world.machines() == 1).await;
+        world.cancel(large);
+        let small = world.push("acme/web", SMALL);
+        world.until_running(small).await;
+        assert_eq!(world.size_of(small).unwrap().cpu_milli, 2_000);
+        world.until_done(small).await;
+    });
+    assert_eq!(told.started, 2);
 }
 
 /// The time that it asked for counts, not the six hours of its class.
