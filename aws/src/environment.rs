@@ -423,6 +423,18 @@ mod tests {
         assert!(error.name == "QUEUE_URL" && error.to_string().contains("self-runners deploy"), "{error}");
     }
 
+    /// Each class costs some of the 4 096 bytes, those that allow nothing none of them for that.
+    #[test]
+    fn what_may_be_asked_for_is_written_only_as_far_as_it_is_allowed() {
+        let mut policy = Policy { classes: vec![usual_class(fleet::class::Arch::X86_64)], ..Policy::default() };
+        assert!(!compact(&policy).to_string().contains("allow\":"), "{}", compact(&policy));
+        policy.classes[0].allow.cpu_milli = Some([1_000, 8_000]);
+        let short = compact(&policy).to_string();
+        assert!(short.contains(r#""allow":{"cpu_milli":[1000,8000]}"#), "{short}");
+        let intake = Intake { policy: short, queue_url: String::new() };
+        assert_eq!(intake.policy().unwrap(), policy);
+    }
+
     #[test]
     fn rules_without_their_defaults_are_the_same_rules() {
         let class = usual_class(fleet::class::Arch::X86_64);

@@ -97,6 +97,8 @@ impl Settings {
         faults.keep(&["classes", at, "size", "cpu_milli"], size::cpu(&class.size));
         faults.keep(&["classes", at, "size", "memory_mb"], size::memory(&class.size));
         faults.keep(&["classes", at, "size", "disk_gb"], size::disk(&class.size));
+        faults.keep(&["classes", at, "allow", "cpu_milli"], size::allowed_cpu(&class.allow));
+        faults.keep(&["classes", at, "allow", "memory_mb"], size::allowed_memory(class));
         faults.keep(&["classes", at, "allow", "disk_gb"], size::allowed_disk(&class.allow));
         let checked = match (&class.image, &self.image) {
             (Some(own), _) => image(own),

@@ -2,7 +2,7 @@
 //! first job waits.
 
 use fleet::{
-    class::Size,
+    class::{Class, Size},
     fargate::{Memory, processors},
     wishes::Allow,
 };
@@ -71,6 +71,38 @@ pub fn allowed_disk(allow: &Allow) -> Result<(), String> {
     }
 }
 
+/// Fargate has a machine within what jobs may ask for: of other bounds every number would be refused.
+///
+/// # Errors
+/// What to write instead.
+pub fn allowed_cpu(allow: &Allow) -> Result<(), String> {
+    let Some(bounds) = allow.cpu_milli else { return Ok(()) };
+    if processors().any(|milli| within(bounds, milli)) {
+        return Ok(());
+    }
+    let sizes: Vec<String> = processors().map(|milli| milli.to_string()).collect();
+    Err(format!("Fargate has no machine within: write bounds around one of {}", sizes.join(", ")))
+}
+
+/// The same of memory, which must go with the processors of the class or with others that may be asked for.
+///
+/// # Errors
+/// What to write instead.
+pub fn allowed_memory(class: &Class) -> Result<(), String> {
+    let Some(bounds) = class.allow.memory_mb else { return Ok(()) };
+    let asked = processors().filter(|milli| class.allow.cpu_milli.is_some_and(|bounds| within(bounds, *milli)));
+    let machines = asked.chain([class.size.cpu_milli]).filter_map(Memory::with);
+    if machines.flat_map(Memory::sizes).any(|memory_mb| within(bounds, memory_mb)) {
+        return Ok(());
+    }
+    Err("Fargate has no such memory with any processors of this class: write other bounds, or allow more processors"
+        .into())
+}
+
+fn within([least, most]: [u32; 2], value: u32) -> bool {
+    (least..=most).contains(&value)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -92,5 +124,22 @@ mod tests {
         assert!(memory(&size(8_000, 17_408, 20)).unwrap_err().contains("steps of 4096"));
         assert!(disk(&size(250, 512, 19)).is_err() && disk(&size(250, 512, 201)).is_err());
         assert_eq!((cpu(&size(250, 512, 20)), memory(&size(250, 512, 20))), (Ok(()), Ok(())));
+    }
+
+    fn allowing(cpu_milli: Option<[u32; 2]>, memory_mb: Option<[u32; 2]>) -> Class {
+        Class { allow: Allow { cpu_milli, memory_mb, ..Allow::default() }, ..Class::default() }
+    }
+
+    #[test]
+    fn bounds_without_any_size_are_told() {
+        let cpu = |bounds| allowed_cpu(&allowing(Some(bounds), None).allow);
+        assert_eq!((cpu([3_000, 4_000]), cpu([1_500, 3_500])), (Ok(()), Ok(())));
+        assert!(cpu([2_500, 3_500]).unwrap_err().contains("250, 500, 1000, 2000, 4000, 8000, 16000"));
+        assert!(cpu([17_000, 32_000]).is_err());
+        let memory = |cpu, bounds| allowed_memory(&allowing(cpu, Some(bounds)));
+        assert_eq!(memory(None, [8_192, 8_192]), Ok(()));
+        assert!(memory(None, [31_744, 40_000]).unwrap_err().contains("with any processors"));
+        assert_eq!(memory(Some([4_000, 8_000]), [31_744, 40_000]), Ok(()), "with eight");
+        assert!(memory(Some([8_000, 8_000]), [61_441, 65_000]).is_err());
     }
 }

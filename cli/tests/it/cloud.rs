@@ -113,6 +113,23 @@ mod there {
     }
 
     #[test]
+    fn what_jobs_may_ask_for_must_be_had_on_fargate() {
+        let folder = Folder::with(
+            "[owners.acme]\n[aws]\nimage = \"ghcr.io/acme/runner:1\"\n[[classes]]\nname = \"big\"\n\
+             labels = [\"self-hosted\"]\n[classes.allow]\ncpu_milli = [2500, 3500]\nmemory_mb = [31744, 40000]\n\
+             disk_gb = [20, 100]\n",
+        );
+        let told = folder.run(&["config", "check"]);
+        for words in [
+            ":8: classes.big.allow.cpu_milli: Fargate has no machine within",
+            ":9: classes.big.allow.memory_mb: Fargate has no such memory",
+            ":10: classes.big.allow.disk_gb: Fargate has disks of 21 to 200 GiB",
+        ] {
+            assert!(told.out.contains(words), "{words}: {told:?}");
+        }
+    }
+
+    #[test]
     fn a_class_needs_an_image_and_a_folder_a_configuration() {
         let folder = Folder::with("[owners.acme]\n[aws]\n[[classes]]\nname = \"big\"\nlabels = [\"self-hosted\"]\n");
         folder.run(&["template"]).failed(2, &["classes.big.image: no image", "`image` below [aws]"]);

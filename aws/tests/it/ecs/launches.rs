@@ -7,7 +7,13 @@ use controller::{
     contract::facts,
     ports::{ClaimEnv, Compute, ErrorKind, PortError, Secret},
 };
-use fleet::{class::Size, effect::LaunchSpec, wire::env};
+use fleet::{
+    class::{Class, Size},
+    effect::LaunchSpec,
+    labels::LabelSet,
+    wire::env,
+    wishes::Allow,
+};
 use serde_json::{Value, json};
 use sim::aws::ecs::{
     Refusal,
@@ -237,4 +243,28 @@ async fn spot_and_other_providers_are_named_and_another_size_is_overridden() {
     let overrides = requests(usual, LaunchSpec { size: small, ..spec() }).await["overrides"].clone();
     assert_eq!((&overrides["cpu"], &overrides["memory"]), (&json!("512"), &json!("2048")));
     assert_eq!(overrides["ephemeralStorage"], json!({"sizeInGiB": 30}));
+}
+
+/// From the labels of a job to what ECS is asked for.
+#[tokio::test]
+async fn what_a_job_asked_for_in_its_labels_goes_over_its_class() {
+    let allow = Allow { cpu_milli: Some([1_000, 8_000]), disk_gb: Some([21, 200]), spot: true, ..Allow::default() };
+    let class = Class { allow: Allow { fargate: true, ..allow }, ..facts::class() };
+    let asked = async |wishes: &[&str]| {
+        let labels = class.offer(&LabelSet::parse(wishes).unwrap()).unwrap();
+        let world = World::new().await;
+        let engine = world.engine_with(|all| {
+            all.classes.iter_mut().for_each(|(_, class)| class.size = Some(Size::default()));
+        });
+        let size = class.size_of(&labels);
+        engine.launch(&LaunchSpec { size, spot: class.spot_of(&labels), ..spec() }, &claim()).await.unwrap();
+        world.request()
+    };
+    let large = asked(&["cpu=8", "disk=100", "spot=true"]).await;
+    assert_eq!(large["capacityProviderStrategy"][0]["capacityProvider"], "FARGATE_SPOT");
+    let size = &large["overrides"];
+    assert_eq!((&size["cpu"], &size["memory"]), (&json!("8192"), &json!("16384")));
+    assert_eq!(size["ephemeralStorage"], json!({"sizeInGiB": 100}));
+    let usual = asked(&["spot=false"]).await;
+    assert_eq!((&usual["launchType"], &usual["overrides"]["cpu"]), (&json!("FARGATE"), &Value::Null));
 }
