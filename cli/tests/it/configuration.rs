@@ -69,6 +69,32 @@ fn everything_that_is_wrong_is_told_at_once_with_line_and_remedy() {
     place.serve_fails().failed(2, &["self-runners.toml:1: stage:", "12 more: `self-runners config check --config "]);
 }
 
+#[test]
+fn bounds_of_what_jobs_may_ask_for_are_checked() {
+    let place = Place::new();
+    let good = fs::read_to_string(place.config()).unwrap();
+    let lines = good.trim_end().lines().count();
+    let check = |allow: &str| {
+        write(&place.config(), &format!("{}\n[classes.allow]\n{allow}\n", good.trim_end()));
+        place.look("check", &[])
+    };
+    let fine = "cpu_milli = [1000, 8000]\ntimeout_ms = [600000, 7200000]\narch = true\nspot = true";
+    assert_eq!(check(fine).code, 0, "{:?}", check(fine));
+    let told = check("cpu_milli = [8000, 1000]\nmemory_mb = [0, 4096]\ntimeout_ms = [5, 90]\nspot = \"yes\"\ngpu = 1");
+    assert_eq!(told.code, 2, "{told:?}");
+    expect(&told, lines + 5, "classes.small.allow.spot: this is a text; write true or false");
+    expect(&told, lines + 6, "classes.small.allow.gpu: there is no such key");
+    let told = check("cpu_milli = [8000, 1000]\nmemory_mb = [0, 4096]\ndisk_gb = [50, 50]\ntimeout_ms = [5, 90]");
+    for (line, words) in [
+        (2, "allow.cpu_milli: 8000 to 1000 are no bounds: write the least above 0, then the most"),
+        (3, "allow.memory_mb: 0 to 4096 are no bounds"),
+        (5, "allow.timeout_ms: 5 milliseconds are too few"),
+    ] {
+        expect(&told, lines + line, words);
+    }
+    assert!(!told.out.contains("disk_gb"), "{told:?}");
+}
+
 /// As many faults as there is room for.
 fn faulty(secret: &Path) -> String {
     format!(
