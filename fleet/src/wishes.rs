@@ -1,7 +1,7 @@
 //! Size labels: what a job may ask for beyond its class, as `cpu=8` or `timeout=90`, within the bounds of the class.
 //!
 //! They are labels like all others: the runner registers with them, so runners of different sizes are of different pools and
-//! GitHub keeps them apart. A label that a class has itself is no wish.
+//! GitHub keeps them apart. A label that a class has itself is no wish, and rules out another one of its kind.
 
 use std::fmt;
 
