@@ -23,6 +23,7 @@ pub(crate) use self::{
     logs::command as logs, secrets::command as secrets, stage::Stage, template::command as template,
 };
 use crate::{
+    cloud_args::PlanArgs,
     failure::Failure,
     serve::{
         checks,
@@ -41,8 +42,13 @@ struct Deployment {
 
 impl Deployment {
     /// Reads and checks. What only a daemon needs is not looked at.
-    fn read(args: &SettingsArgs) -> Result<Self, Failure> {
-        let mut settings = Settings::read(args, &Variables::of_process())?;
+    fn read(args: &PlanArgs) -> Result<Self, Failure> {
+        let args = SettingsArgs { config: args.config.clone(), stage: args.stage.clone(), ..SettingsArgs::default() };
+        if args.path().is_none() {
+            let what = "no configuration: write a file with `self-runners config init --aws`, or name one with `--config FILE`";
+            return Err(Failure::usage(what));
+        }
+        let mut settings = Settings::read(&args, &Variables::of_process())?;
         let problems = &mut settings.problems;
         let deployment = settings.file.clone().and_then(|file| {
             let policy = checks::policy(&file, problems);

@@ -6,15 +6,22 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 
-/// Which stage is meant, and where AWS is.
+/// Which stage is meant, and what it is to be.
 #[derive(Debug, Clone, clap::Args)]
-pub(crate) struct StageArgs {
+pub(crate) struct PlanArgs {
     /// Configuration file (TOML); `self-runners.toml` of this folder if there is one
     #[arg(long, value_name = "FILE", env = "SELF_RUNNERS_CONFIG")]
     pub(crate) config: Option<PathBuf>,
     /// Which stage, instead of the configuration's: `production`, `qa`, `dev`
     #[arg(long, value_name = "STAGE")]
     pub(crate) stage: Option<String>,
+}
+
+/// Which stage is meant, and where AWS is.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct StageArgs {
+    #[command(flatten)]
+    pub(crate) plan: PlanArgs,
     /// Another endpoint for all services of AWS, as of a local AWS
     #[arg(long, value_name = "URL")]
     pub(crate) endpoint_url: Option<String>,
@@ -58,12 +65,8 @@ pub(crate) struct DestroyArgs {
 /// What `cost` can be told.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct CostArgs {
-    /// Configuration file (TOML); `self-runners.toml` of this folder if there is one
-    #[arg(long, value_name = "FILE", env = "SELF_RUNNERS_CONFIG")]
-    pub(crate) config: Option<PathBuf>,
-    /// Which stage, instead of the configuration's: `production`, `qa`, `dev`
-    #[arg(long, value_name = "STAGE")]
-    pub(crate) stage: Option<String>,
+    #[command(flatten)]
+    pub(crate) plan: PlanArgs,
     /// Jobs of a month
     #[arg(long, value_name = "N", default_value_t = 1_000)]
     pub(crate) jobs: u64,
@@ -147,12 +150,8 @@ pub(crate) enum SecretName {
 /// What `template` can be told.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct TemplateArgs {
-    /// Configuration file (TOML); `self-runners.toml` of this folder if there is one
-    #[arg(long, value_name = "FILE", env = "SELF_RUNNERS_CONFIG")]
-    pub(crate) config: Option<PathBuf>,
-    /// Which stage, instead of the configuration's: `production`, `qa`, `dev`
-    #[arg(long, value_name = "STAGE")]
-    pub(crate) stage: Option<String>,
+    #[command(flatten)]
+    pub(crate) plan: PlanArgs,
     /// How it is written
     #[arg(long, value_name = "FORMAT", value_enum, default_value = "yaml")]
     pub(crate) format: TemplateFormat,

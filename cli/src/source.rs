@@ -9,7 +9,7 @@ use local::sqlite::SqliteReader;
 
 use crate::{
     cloud::Stage,
-    cloud_args::StageArgs,
+    cloud_args::{PlanArgs, StageArgs},
     control::{
         Client, NotDone,
         wire::{DrainRequest, StopRequest},
@@ -55,11 +55,8 @@ impl SourceArgs {
     /// Finds it. A daemon is not asked yet; a stage's outputs are.
     pub(crate) fn open(&self) -> Result<Source, Failure> {
         if self.stage.is_some() {
-            let args = StageArgs {
-                config: self.config.clone(),
-                stage: self.stage.clone(),
-                endpoint_url: self.endpoint_url.clone(),
-            };
+            let plan = PlanArgs { config: self.config.clone(), stage: self.stage.clone() };
+            let args = StageArgs { plan, endpoint_url: self.endpoint_url.clone() };
             return Ok(Source::Stage(Box::new(Stage::open(&args)?)));
         }
         let data_dir = match &self.data {

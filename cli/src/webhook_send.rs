@@ -15,7 +15,12 @@ use std::{
 use controller::ports::Secret;
 use github::webhook::post::{Outgoing, Reply};
 
-use crate::{cloud::Stage, cloud_args::StageArgs, failure::Failure, serve, terminal};
+use crate::{
+    cloud::Stage,
+    cloud_args::{PlanArgs, StageArgs},
+    failure::Failure,
+    serve, terminal,
+};
 
 /// Webhooks by hand.
 #[derive(Debug, clap::Args)]
@@ -146,8 +151,8 @@ fn read(file: &Path, args: &SendArgs) -> Result<String, Failure> {
 
 fn stage(args: &SendArgs) -> Result<Option<Stage>, Failure> {
     let open = |stage: &String| {
-        let (config, endpoint_url) = (args.config.clone(), args.endpoint_url.clone());
-        Stage::open(&StageArgs { config, stage: Some(stage.clone()), endpoint_url })
+        let plan = PlanArgs { config: args.config.clone(), stage: Some(stage.clone()) };
+        Stage::open(&StageArgs { plan, endpoint_url: args.endpoint_url.clone() })
     };
     args.stage.as_ref().map(open).transpose()
 }

@@ -9,16 +9,12 @@ use aws::{
 use fleet::class::{Arch, Class};
 use serde_json::json;
 
-use super::{Deployment, site::no_configuration};
-use crate::{cloud_args::CostArgs, failure::Failure, serve::settings::SettingsArgs, table::columns, terminal};
+use super::Deployment;
+use crate::{cloud_args::CostArgs, failure::Failure, table::columns, terminal};
 
 /// Tells it.
 pub(crate) fn command(args: &CostArgs) -> Result<ExitCode, Failure> {
-    let settings = SettingsArgs { config: args.config.clone(), stage: args.stage.clone(), ..SettingsArgs::default() };
-    if settings.path().is_none() {
-        return Err(no_configuration());
-    }
-    let deployment = Deployment::read(&settings)?;
+    let deployment = Deployment::read(&args.plan)?;
     let prices = prices(args)?;
     let cost = Cost {
         prices: &prices,

@@ -7,7 +7,7 @@ use controller::ports::PortError;
 use tokio::runtime::Runtime;
 
 use super::Deployment;
-use crate::{cloud_args::StageArgs, failure::Failure, serve::settings::SettingsArgs, terminal};
+use crate::{cloud_args::StageArgs, failure::Failure, terminal};
 
 /// What the commands for a stage share.
 pub(super) struct Site {
@@ -19,12 +19,7 @@ pub(super) struct Site {
 impl Site {
     /// Reads the configuration. Talks to nobody.
     pub(super) fn open(args: &StageArgs) -> Result<Self, Failure> {
-        let settings =
-            SettingsArgs { config: args.config.clone(), stage: args.stage.clone(), ..SettingsArgs::default() };
-        if settings.path().is_none() {
-            return Err(no_configuration());
-        }
-        let deployment = Deployment::read(&settings)?;
+        let deployment = Deployment::read(&args.plan)?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -38,10 +33,6 @@ impl Site {
     pub(super) fn stage(&self) -> &str {
         &self.deployment.policy.stage
     }
-}
-
-pub(super) fn no_configuration() -> Failure {
-    Failure::usage("no configuration: write a file with `self-runners config init`, or name one with `--config FILE`")
 }
 
 /// What AWS said, as a person reads it.

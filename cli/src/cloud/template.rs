@@ -2,21 +2,16 @@
 
 use std::process::ExitCode;
 
-use super::{Deployment, site::no_configuration};
+use super::Deployment;
 use crate::{
     cloud_args::{TemplateArgs, TemplateFormat},
     failure::Failure,
-    serve::settings::SettingsArgs,
     terminal,
 };
 
 /// Prints it.
 pub(crate) fn command(args: &TemplateArgs) -> Result<ExitCode, Failure> {
-    let settings = SettingsArgs { config: args.config.clone(), stage: args.stage.clone(), ..SettingsArgs::default() };
-    if settings.path().is_none() {
-        return Err(no_configuration());
-    }
-    let template = Deployment::read(&settings)?.stack().template();
+    let template = Deployment::read(&args.plan)?.stack().template();
     match args.format {
         TemplateFormat::Yaml => terminal::draw(&template.to_yaml()),
         TemplateFormat::Json => terminal::draw(&format!("{:#}\n", template.to_json())),
