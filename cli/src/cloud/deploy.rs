@@ -43,12 +43,15 @@ fn install_webhook(args: &StageArgs) -> Result<(), Failure> {
         hub::set_hooks(&stage, &client, stage.policy()).await
     };
     let set = stage.site.runtime.block_on(set);
-    let lines = set.map_err(|error| {
-        let after = "it is deployed, and this may be run again; or make the webhook by hand, with the URL above";
-        Failure::failed(format!("the webhook is not set: {}; {after}", error.message))
-    })?;
-    lines.iter().for_each(|line| terminal::say(line));
-    Ok(())
+    let told = set.map_err(|error| webhook_failed(&format!("the webhook is not set: {}", error.message)))?;
+    told.iter().flatten().for_each(|line| terminal::say(line));
+    let failed: Vec<&str> = told.iter().filter_map(|one| one.as_ref().err().map(String::as_str)).collect();
+    if failed.is_empty() { Ok(()) } else { Err(webhook_failed(&failed.join("; "))) }
+}
+
+fn webhook_failed(why: &str) -> Failure {
+    let after = "it is deployed, and this may be run again; or make the webhook by hand, with the URL above";
+    Failure::failed(format!("{why}; {after}"))
 }
 
 fn deploy(site: &Site, args: &DeployArgs) -> Result<ExitCode, Failure> {

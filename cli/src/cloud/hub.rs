@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use aws::secrets::{API_TOKEN, APP_KEY, SecretKind, Vault};
-use controller::ports::{ErrorKind, GitHub as _, PortError, PortResult};
+use controller::ports::{ErrorKind, GitHub as _, PortError, PortResult, Secret};
 use fleet::{
     ids::Scope,
     policy::{Owner, Policy},
@@ -50,24 +50,37 @@ pub(super) fn hooked(name: &str, owner: &Owner) -> Option<Vec<Scope>> {
     Some(owner.repositories.as_ref()?.iter().cloned().map(Scope::Repo).collect())
 }
 
-/// Sets the webhook of each owner; what was done, a line each.
-pub(super) async fn set_hooks(stage: &Stage, client: &Client, policy: &Policy) -> PortResult<Vec<String>> {
+/// Sets the webhook of each owner, one after the other; what was done at each, or why not.
+pub(super) async fn set_hooks(
+    stage: &Stage,
+    client: &Client,
+    policy: &Policy,
+) -> PortResult<Vec<Result<String, String>>> {
     let kind = aws::secrets::WEBHOOK_SECRET;
     let secrets = Vault::new(stage.cloud()).read(&kind.path(stage.name()), kind).await?;
     let secret = secrets.first().ok_or_else(|| PortError::new(ErrorKind::Invalid, "the webhook's secret is empty"))?;
-    let mut lines = Vec::new();
+    let mut told = Vec::new();
     for (name, owner) in &policy.owners {
         let scopes = match hooked(name, owner) {
-            Some(scopes) => scopes,
-            None => client.repositories(name).await?.into_iter().map(Scope::Repo).collect(),
+            Some(scopes) => Ok(scopes),
+            None => client.repositories(name).await.map(|repos| repos.into_iter().map(Scope::Repo).collect()),
         };
-        for scope in scopes {
-            let done = match client.set_hook(&scope, secret).await? {
-                HookSet::Made => "made",
-                HookSet::Mended => "set to this address and secret",
-            };
-            lines.push(format!("the webhook of {scope} is {done}"));
+        match scopes {
+            Ok(scopes) => {
+                for scope in scopes {
+                    told.push(set_hook(client, &scope, secret).await);
+                }
+            }
+            Err(error) => told.push(Err(format!("the webhooks of {name} are not set: {error}"))),
         }
     }
-    Ok(lines)
+    Ok(told)
+}
+
+async fn set_hook(client: &Client, scope: &Scope, secret: &Secret) -> Result<String, String> {
+    match client.set_hook(scope, secret).await {
+        Ok(HookSet::Made) => Ok(format!("the webhook of {scope} is made")),
+        Ok(HookSet::Mended) => Ok(format!("the webhook of {scope} is set to this address and secret")),
+        Err(error) => Err(format!("the webhook of {scope} is not set: {error}")),
+    }
 }

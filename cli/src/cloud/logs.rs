@@ -45,25 +45,26 @@ pub(crate) fn command(args: &LogsArgs) -> Result<ExitCode, Failure> {
     let place = place(&stage, args)?;
     let logs = Logs::new(stage.cloud());
     let mut since_ms = place.since_ms;
+    // What was read last: what is not read again does not come again.
     let mut shown = BTreeSet::new();
     loop {
         let lines = stage.run(logs.lines(&place.group, place.stream.as_deref(), since_ms))?;
-        for line in lines.iter().filter(|line| shown.insert(line.id.clone())) {
-            show(line);
+        let text: String = lines.iter().filter(|line| !shown.contains(&line.id)).map(told).collect();
+        let is_read = terminal::draw(&text);
+        if !args.follow && lines.is_empty() {
+            terminal::complain(&format!("nothing is written yet in {}", place.words()));
         }
-        if !args.follow {
-            if shown.is_empty() {
-                terminal::complain(&format!("nothing is written yet in {}", place.words()));
-            }
+        if !args.follow || !is_read {
             return Ok(ExitCode::SUCCESS);
         }
         since_ms = lines.last().map_or(since_ms, |line| line.at_ms.saturating_sub(LATE_MS)).max(since_ms);
+        shown = lines.into_iter().map(|line| line.id).collect();
         thread::sleep(LOOK_EACH);
     }
 }
 
-fn show(line: &Line) {
-    terminal::say(&format!("{}  {}", terminal::utc(line.at_ms), terminal::word(&line.text)));
+fn told(line: &Line) -> String {
+    format!("{}  {}\n", terminal::utc(line.at_ms), terminal::word(&line.text))
 }
 
 impl Place {

@@ -203,9 +203,9 @@ impl Stage {
             }
             let seconds = DONE_WITHIN.as_secs();
             let name = self.name();
-            Ok(Ok(format!(
-                "asked, and not done within {seconds} s: `self-runners status --stage {name}` shows whether it is"
-            )))
+            Ok(Err(NotDone::Refused(format!(
+                "asked, and not done within {seconds} s: `self-runners status --stage {name}` shows whether it is later"
+            ))))
         };
         let done: PortResult<Result<String, NotDone>> = self.site.runtime.block_on(doing);
         done.unwrap_or_else(|error| {
