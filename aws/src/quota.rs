@@ -55,6 +55,16 @@ impl Quota {
                 self.on_demand
             )
         });
+        let may_ask = open().filter_map(|class| {
+            let most = cpus(class.allow.cpu_milli?[1]);
+            (most > self.on_demand && cpus(class.size.cpu_milli) <= self.on_demand).then(|| {
+                format!(
+                    "jobs may ask class `{}` for up to {most} vCPU, Fargate's quota here is {}: those that ask for more \
+                     than that wait; raise {ON_DEMAND} at {PAGE}, or allow less",
+                    class.name, self.on_demand
+                )
+            })
+        });
         let largest = open().map(|class| cpus(class.size.cpu_milli)).fold(0.0, f64::max);
         let wanted: f64 = open().map(|class| cpus(class.size.cpu_milli) * f64::from(class.max)).sum();
         let wanted = wanted.min(largest * f64::from(policy.max));
@@ -66,7 +76,7 @@ impl Quota {
                 (self.on_demand / largest).floor()
             )
         });
-        (too_large.collect(), too_many.into_iter().collect())
+        (too_large.collect(), too_many.into_iter().chain(may_ask).collect())
     }
 }
 
@@ -97,6 +107,10 @@ mod tests {
             never.is_empty() && some[0].contains("up to 24 vCPU") && some[0].contains(": 1 of the largest"),
             "{some:?}"
         );
+        let mut asking = policy.clone();
+        asking.classes[0].allow.cpu_milli = Some([1_000, 32_000]);
+        let (_, some) = Quota { on_demand: 24.0, spot: 0.0 }.faults(&asking);
+        assert!(some[0].contains("for up to 32 vCPU"), "{some:?}");
         let (never, _) = told(2.0);
         assert!(never[0].contains("wants 4 vCPU a runner, Fargate's quota here is 2: none"), "{never:?}");
     }

@@ -138,6 +138,9 @@ fn classes(file: &ConfigFile, required: Option<&str>, problems: &mut Problems) -
         problems.keep(&key("max"), cap(class.max, file.max_above_ten));
         size(class, &at, problems);
         allow(&class.allow, &at, problems);
+        if file.aws.is_none() {
+            vain(&class.allow, &file.engine, &at, problems);
+        }
         if class.group.is_some() && !groups_exist {
             problems
                 .warn(&key("group"), "only organisations have runner groups, and no owner has `organization = true`");
@@ -211,6 +214,18 @@ fn allow(allow: &Allow, at: &str, problems: &mut Problems) {
     }
     let times = allow.timeout_ms.map(|bounds| bounds.map(time).into_iter().collect::<Result<(), _>>());
     problems.keep(&["classes", at, "allow", "timeout_ms"], times.unwrap_or(Ok(())));
+}
+
+/// What may be asked for and has no effect on this machine.
+fn vain(allow: &Allow, engine: &EngineSection, at: &str, problems: &mut Problems) {
+    if allow.spot {
+        problems
+            .warn(&["classes", at, "allow", "spot"], "this machine has no spare capacity to ask for: only AWS does");
+    }
+    if allow.disk_gb.is_some() && matches!(engine, EngineSection::Process { .. }) {
+        problems
+            .warn(&["classes", at, "allow", "disk_gb"], "the disk of processes is not limited, whatever is asked for");
+    }
 }
 
 /// The times of the whole daemon.
