@@ -1,6 +1,6 @@
 //! The stories.
 
-use std::{collections::BTreeMap, io::Write as _, process::Command, sync::OnceLock, time::Duration};
+use std::{collections::BTreeMap, io::Write as _, process::Command, sync::OnceLock};
 
 use fleet::job::Conclusion;
 use libtest_mimic::Trial;
@@ -18,9 +18,6 @@ const FUNCTIONS: [&str; 3] = ["WebhookHandlerGHA", "ScalerHandler", "AgentHandle
 
 /// The cap of each stage.
 const CAP: usize = 6;
-
-/// How old a list of ECS may be: so far apart are the two counts before the first launch.
-const LIST_LAG: Duration = Duration::from_secs(31);
 
 /// Both stages, side by side in one account.
 struct Stages {
@@ -72,13 +69,11 @@ fn deploy() -> Stages {
     let dev = Site::deploy("dev", "acme", "");
     let state = format!("state = \"valkey\"\n[aws.valkey]\nurl = \"redis://127.0.0.1:{port}\"");
     let qa = Site::deploy("qa", "beta", &state);
-    place.runtime.block_on(async {
-        for _ in 0..2 {
-            dev.sweep().await;
-            qa.sweep().await;
-            tokio::time::sleep(LIST_LAG).await; // deadline
-        }
-    });
+    // Nothing is started before two counts that are further apart than a list of ECS may be old.
+    for site in [&dev, &qa] {
+        let counted = async || !site.ask(&["status"]).1.contains("until the engine's machines are counted");
+        place.runtime.block_on(site.until("the machines are counted", counted));
+    }
     Stages { dev, qa }
 }
 
