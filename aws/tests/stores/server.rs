@@ -50,6 +50,12 @@ impl Server {
         })
     }
 
+    /// Valkey as a cluster of one. The port of the cluster's own talk is named: by itself it would be 10 000 above
+    /// the other, which is beyond the last port for a fifth of those that the system hands out.
+    pub(crate) fn valkey_cluster() -> Self {
+        Self::valkey(&["--cluster-enabled", "yes", "--cluster-port", &free_port().to_string()])
+    }
+
     /// A local AWS. It keeps nothing when it is killed.
     pub(crate) fn ministack() -> Self {
         let program = program("TEST_MINISTACK");
@@ -63,7 +69,7 @@ impl Server {
     }
 
     fn start(dir: tempfile::TempDir, command: impl Fn(u16) -> Command + Send + Sync + 'static) -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = free_port();
         let child = Arc::new(Mutex::new(spawn(&mut command(port), port)));
         CHILDREN.lock().unwrap().push(child.clone());
         Self { command: Box::new(command), port, child, _dir: dir }
@@ -88,6 +94,10 @@ impl Drop for Server {
     fn drop(&mut self) {
         end(&self.child);
     }
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 fn program(variable: &str) -> OsString {

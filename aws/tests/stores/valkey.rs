@@ -68,7 +68,7 @@ async fn it_keeps_the_contract() {
 }
 
 async fn a_cluster_keeps_the_contract() {
-    let server = Server::valkey(&["--cluster-enabled", "yes"]);
+    let server = Server::valkey_cluster();
     run(&server, &["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]);
     let mut link = redis::Client::open(url(&server)).unwrap().get_connection().unwrap();
     let is_up = |text: String| text.contains("cluster_state:ok");
