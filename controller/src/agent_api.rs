@@ -1,7 +1,7 @@
 //! Claims and reports of the agents (see [`fleet::wire`] for the protocol).
 
 use fleet::{
-    class::Pool,
+    class::{CredentialKind, Pool},
     event::{Event, Outcome},
     ids::RunnerName,
     runner::RunnerInput,
@@ -11,7 +11,7 @@ use fleet::{
 use tracing::{info, warn};
 
 use crate::{
-    ports::{ErrorKind, JitRequest, PortError},
+    ports::{ErrorKind, JitRequest, PortError, RegistrationToken},
     service::Controller,
     settings::{GITHUB_WAIT_MS, UNKNOWN_WAIT_MS, WRITE_POINTS},
 };
@@ -52,24 +52,46 @@ impl From<PortError> for Refusal {
     }
 }
 
+/// What a claim can be given.
+enum Supply {
+    /// A just-in-time configuration, made when the claim is committed.
+    Jit,
+    /// This token.
+    Token(RegistrationToken),
+    /// Nothing yet.
+    After {
+        /// How long the agent is to wait, milliseconds.
+        wait_ms: u64,
+    },
+}
+
+impl Supply {
+    fn wait_ms(&self) -> u64 {
+        match self {
+            Self::After { wait_ms } => *wait_ms,
+            Self::Jit | Self::Token(_) => UNKNOWN_WAIT_MS,
+        }
+    }
+}
+
 impl Controller {
-    /// Answers a claim. `Claimed` is committed before GitHub is called, under a name that no other claim has, so a lost
-    /// answer is simply claimed again.
+    /// Answers a claim. `Claimed` is committed before GitHub is asked to register anything, under a name that no other
+    /// claim has, so a lost answer is simply claimed again.
     ///
     /// # Errors
     /// [`Refusal`]; nothing was given away then.
     pub async fn claim(&self, token: &str, request: &ClaimRequest) -> Result<ClaimAnswer, Refusal> {
         let runner = self.admit(token, request.protocol, &request.runner, request.attempt)?;
-        let wait_ms = self.claim_wait_ms(&runner).await?;
+        let supply = self.supply(&runner).await?;
         let attempt = request.attempt;
-        let input =
-            if wait_ms.is_some() { RunnerInput::ClaimWaits { attempt } } else { RunnerInput::Claim { attempt } };
+        let waits = matches!(supply, Supply::After { .. });
+        let input = if waits { RunnerInput::ClaimWaits { attempt } } else { RunnerInput::Claim { attempt } };
         let outcomes = self.handle(&[Event::Runner { runner: runner.clone(), input }]).await?;
         match outcomes.into_iter().next() {
-            Some(Outcome::Claimed { n, pool }) => Ok(self.credentials(&runner, n, pool).await?),
+            Some(Outcome::Claimed { n, pool }) => Ok(self.run(runner.registered(n), pool, supply).await),
             Some(Outcome::Go) => Ok(ClaimAnswer::Go),
             Some(Outcome::ClaimRefused) => Err(Refusal::Registered),
-            Some(Outcome::Accepted(_)) => Ok(wait(wait_ms.unwrap_or(UNKNOWN_WAIT_MS))),
+            Some(Outcome::Accepted(_)) => Ok(wait(supply.wait_ms())),
             // This occurs when the store was lost: the sweep adopts the machine, then it may claim.
             _ => Ok(ClaimAnswer::Wait { retry_after_ms: UNKNOWN_WAIT_MS }),
         }
@@ -87,49 +109,72 @@ impl Controller {
         Ok(runner)
     }
 
-    /// How long the owner's rate budget is empty; the points of one configuration are taken out if it is not.
-    async fn claim_wait_ms(&self, runner: &RunnerName) -> Result<Option<u64>, PortError> {
+    /// What a claim of this runner can be given now. Where that costs points of the owner's rate budget, they are taken.
+    async fn supply(&self, runner: &RunnerName) -> Result<Supply, PortError> {
         let keys = Keys { runners: [runner.clone()].into(), ..Keys::default() };
         let now_ms = self.ports.clock.now_ms();
         let view = self.ports.store.load(&keys, now_ms).await?;
         // One that has claimed already, or is unknown, is answered without GitHub.
-        let Some(row) = view.runners.get(runner).filter(|row| row.value.may_claim()) else { return Ok(None) };
-        let until_ms = self.github_budget(row.value.scope.owner(), WRITE_POINTS).await?;
-        Ok(until_ms.map(|until_ms| until_ms.saturating_sub(now_ms)))
+        let Some(row) = view.runners.get(runner).filter(|row| row.value.may_claim()) else { return Ok(Supply::Jit) };
+        let kind = self.policy().class(&row.value.class).map_or(CredentialKind::Jit, |class| class.credentials);
+        Ok(match kind {
+            CredentialKind::Jit => match self.github_budget(row.value.scope.owner(), WRITE_POINTS).await? {
+                None => Supply::Jit,
+                Some(until_ms) => Supply::After { wait_ms: until_ms.saturating_sub(now_ms) },
+            },
+            CredentialKind::Token => match self.registration_token(&row.value.scope).await {
+                Ok(token) => Supply::Token(token),
+                Err(error) => Supply::After { wait_ms: self.given_nothing(runner.as_str(), &error).await },
+            },
+        })
     }
 
-    async fn credentials(&self, runner: &RunnerName, n: u32, pool: Pool) -> Result<ClaimAnswer, PortError> {
-        let owner = pool.scope.owner().to_owned();
-        let policy = self.policy();
-        let class = policy.class(&pool.class).cloned().unwrap_or_default();
-        let name = runner.registered(n);
-        let request = JitRequest { name: name.clone(), pool, group: class.group.clone() };
-        let jit = self.ports.github.jit_config(&request).await;
-        match self.heed(&owner, jit).await {
-            Ok(jit) => {
-                info!(runner.name = %name, "gave a runner its configuration");
-                Ok(ClaimAnswer::Run {
+    /// The answer to a claim that was taken, under the name that it has.
+    async fn run(&self, name: String, pool: Pool, supply: Supply) -> ClaimAnswer {
+        let class = self.policy().class(&pool.class).cloned().unwrap_or_default();
+        match self.credentials(&name, pool, class.group, supply).await {
+            Ok(credentials) => {
+                info!(runner.name = %name, kind = %class.credentials, "gave a runner its credentials");
+                ClaimAnswer::Run {
                     name,
-                    credentials: Credentials::Jit(jit.encoded.expose().to_owned()),
+                    credentials,
                     boot_timeout_ms: class.boot_timeout_ms,
                     idle_timeout_ms: class.idle_timeout_ms,
                     heartbeat_ms: self.settings.heartbeat_ms,
-                })
+                }
             }
-            Err(error) => Ok(self.no_credentials(&name, &error).await),
+            Err(error) => wait(self.given_nothing(&name, &error).await),
         }
     }
 
-    /// GitHub gave nothing: the agent claims again, under the next name, so whatever was registered does no harm.
-    async fn no_credentials(&self, name: &str, error: &PortError) -> ClaimAnswer {
-        warn!(runner.name = name, %error, "GitHub gave no configuration; the agent asks again");
+    async fn credentials(
+        &self,
+        name: &str,
+        pool: Pool,
+        group: Option<String>,
+        supply: Supply,
+    ) -> Result<Credentials, PortError> {
+        if let Supply::Token(RegistrationToken { url, token, .. }) = supply {
+            let labels = pool.labels.iter().map(str::to_owned).collect();
+            return Ok(Credentials::Token { url, token: token.expose().to_owned(), labels, group });
+        }
+        let owner = pool.scope.owner().to_owned();
+        let request = JitRequest { name: name.to_owned(), pool, group };
+        let jit = self.ports.github.jit_config(&request).await;
+        Ok(Credentials::Jit(self.heed(&owner, jit).await?.encoded.expose().to_owned()))
+    }
+
+    /// GitHub gave nothing: how long the agent is to wait. It claims again under the next name, so whatever was
+    /// registered does no harm.
+    async fn given_nothing(&self, runner: &str, error: &PortError) -> u64 {
+        warn!(runner.name = runner, %error, "GitHub gave no credentials; the agent asks again");
         match error.kind {
-            ErrorKind::RateLimited { until_ms } => wait(until_ms.saturating_sub(self.ports.clock.now_ms())),
+            ErrorKind::RateLimited { until_ms } => until_ms.saturating_sub(self.ports.clock.now_ms()),
             ErrorKind::Denied | ErrorKind::NotFound | ErrorKind::Invalid => {
                 self.notify_denied(&format!("GitHub refuses to register runners: {error}")).await;
-                wait(GITHUB_WAIT_MS * 10)
+                GITHUB_WAIT_MS * 10
             }
-            ErrorKind::Conflict | ErrorKind::Retry | ErrorKind::Capacity => wait(GITHUB_WAIT_MS),
+            ErrorKind::Conflict | ErrorKind::Retry | ErrorKind::Capacity => GITHUB_WAIT_MS,
         }
     }
 

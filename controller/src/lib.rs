@@ -8,7 +8,7 @@
 //! | [`execute`] | the outbox: effects under leases, budgets, retries |
 //! | [`poll`] | looks for open jobs where no webhook tells of them |
 //! | [`sweep`] | `sweep_once`: what events have missed |
-//! | [`agent_api`] | claims and reports |
+//! | [`agent_api`], `registration` | claims and reports; the tokens that some claims are given |
 //! | [`token`] | the claim token |
 //! | [`settings`] | limits and intervals, each a named constant |
 //! | [`mem`], [`contract`] | a store in memory; the suites that every adapter passes |
@@ -23,6 +23,7 @@ pub mod letters;
 pub mod mem;
 pub mod poll;
 pub mod ports;
+mod registration;
 pub mod service;
 pub mod settings;
 pub mod sweep;

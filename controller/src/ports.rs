@@ -113,6 +113,17 @@ pub struct JitConfig {
     pub encoded: Secret,
 }
 
+/// A token with which runners register themselves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RegistrationToken {
+    /// The page of the scope, which is what a runner registers with: `https://github.com/acme`.
+    pub url: String,
+    /// It. Good for any number of runners of its scope.
+    pub token: Secret,
+    /// Until when, milliseconds since 1970.
+    pub expires_ms: u64,
+}
+
 /// A webhook delivery that did not arrive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FailedDelivery {
@@ -142,6 +153,9 @@ pub struct Look {
 pub trait GitHub: Send + Sync {
     /// Registers a runner and returns its configuration. Not idempotent: `Conflict` if the name exists.
     async fn jit_config(&self, request: &JitRequest) -> PortResult<JitConfig>;
+
+    /// A token with which runners of a scope register themselves. Registers nothing.
+    async fn registration_token(&self, scope: &Scope) -> PortResult<RegistrationToken>;
 
     /// All runners registered with a scope: complete, or an error.
     async fn runners(&self, scope: &Scope) -> PortResult<Vec<Registration>>;

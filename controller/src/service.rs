@@ -18,6 +18,7 @@ use tracing::{debug, warn};
 use crate::{
     poll::Polls,
     ports::{ErrorKind, PortError, PortResult, Ports},
+    registration::RegistrationTokens,
     settings::{BALANCE_ROUNDS, COMMIT_TRIES, Settings},
     sweep::LastSweep,
     token::ClaimKeys,
@@ -56,6 +57,7 @@ pub struct Controller {
     /// Sweeps so far: each begins elsewhere with what it cannot do all of.
     pub(crate) sweeps: AtomicUsize,
     pub(crate) last_sweep: Mutex<Option<LastSweep>>,
+    pub(crate) registration_tokens: RegistrationTokens,
     ending: AtomicBool,
 }
 
@@ -73,6 +75,7 @@ impl Controller {
             policy: RwLock::new(Arc::new(policy)),
             effects_added: Notify::new(),
             last_sweep: Mutex::new(None),
+            registration_tokens: RegistrationTokens::default(),
             ending: AtomicBool::new(false),
         }
     }

@@ -60,6 +60,10 @@ pub const UNKNOWN_WAIT_MS: u64 = 5_000;
 /// Wait that an agent is told when GitHub did not answer.
 pub const GITHUB_WAIT_MS: u64 = 2_000;
 
+/// How long a registration token is used: short against its hour, so that one which GitHub has withdrawn, or which is
+/// about to end, is soon replaced. Making one costs as much as one just-in-time configuration.
+pub const REGISTRATION_TOKEN_MS: u64 = 10 * 60_000;
+
 /// GitHub's secondary limit: 900 points a minute and endpoint class (FACTS §2).
 pub const GITHUB_POINTS: Bucket = Bucket::new(900, 900);
 

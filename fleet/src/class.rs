@@ -1,5 +1,7 @@
 //! Classes (what kinds of runner there are) and pools (which runners can serve each other's jobs).
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -46,6 +48,28 @@ impl Default for Size {
     }
 }
 
+/// With what a runner registers.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CredentialKind {
+    /// A just-in-time configuration, good for this one runner. GitHub makes 180 a minute and owner.
+    #[default]
+    Jit,
+    /// A registration token, so that no rate holds a burst back. For an hour it is good for any number of runners: only
+    /// for jobs that are trusted as much as the runners themselves.
+    Token,
+}
+
+impl fmt::Display for CredentialKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Jit => "jit",
+            Self::Token => "token",
+        })
+    }
+}
+
 /// A kind of runner. At rest none of it exists (`min_idle` is 0 by design).
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,6 +87,8 @@ pub struct Class {
     pub max: u32,
     /// Runner group at organisation scope; GitHub's default group if absent.
     pub group: Option<String>,
+    /// With what its runners register: `jit`, or `token` where bursts are larger than 180 runners a minute.
+    pub credentials: CredentialKind,
     /// Image of the machine, where the engine uses images.
     pub image: Option<String>,
     /// How many places the engine can try for one runner (subnets × purchase options), at least 1.
@@ -84,6 +110,7 @@ impl Default for Class {
             allow: Allow::default(),
             max: CLASS_MAX_DEFAULT,
             group: None,
+            credentials: CredentialKind::Jit,
             image: None,
             placements: 1,
             boot_timeout_ms: 5 * 60_000,

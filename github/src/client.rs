@@ -21,7 +21,9 @@ mod transport;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use controller::ports::{Clock, ErrorKind, FailedDelivery, GitHub, JitConfig, JitRequest, Look, PortResult};
+use controller::ports::{
+    Clock, ErrorKind, FailedDelivery, GitHub, JitConfig, JitRequest, Look, PortResult, RegistrationToken,
+};
 use fleet::{
     event::{Event, Registration},
     ids::{JobId, RegistrationId, Repo, Scope},
@@ -97,6 +99,10 @@ fn found<T>(result: PortResult<T>) -> PortResult<Option<T>> {
 impl GitHub for Client {
     async fn jit_config(&self, request: &JitRequest) -> PortResult<JitConfig> {
         self.make_jit_config(request).await
+    }
+
+    async fn registration_token(&self, scope: &Scope) -> PortResult<RegistrationToken> {
+        self.make_registration_token(scope).await
     }
 
     async fn runners(&self, scope: &Scope) -> PortResult<Vec<Registration>> {

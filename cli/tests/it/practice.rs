@@ -5,6 +5,7 @@ use std::{
     fs,
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::{TcpListener, TcpStream},
+    path::PathBuf,
     process::{Child, Command, Stdio},
 };
 
@@ -29,6 +30,22 @@ fn a_newcomer_sees_the_same_without_a_webhook() {
     let desk = Desk::open(false);
     let _daemon = desk.serve(&[("SELF_RUNNERS_SWEEP_INTERVAL_MS", "200"), ("SELF_RUNNERS_CONFIRM_AFTER_MS", "200")]);
     desk.jobs_wait_are_ignored_and_end();
+}
+
+#[test]
+fn runners_register_with_a_token_where_the_class_says_so() {
+    let desk = Desk::open(true);
+    desk.init();
+    let text = fs::read_to_string(desk.config()).unwrap();
+    assert_eq!(text.matches("[[classes]]\n").count(), 1, "{text}");
+    fs::write(desk.config(), text.replace("[[classes]]\n", "[[classes]]\ncredentials = \"token\"\n")).unwrap();
+    let daemon = desk.start(&[]);
+    desk.jobs_wait_are_ignored_and_end();
+    let (code, log) = daemon.end();
+    assert_eq!(code, 0, "{log}");
+    let given: Vec<&str> = log.lines().filter(|line| line.contains("gave a runner its credentials")).collect();
+    assert!(given.len() >= 2 && given.iter().all(|line| line.contains("token")), "{log}");
+    assert!(!log.contains("ERROR") && !log.contains("practice-token"), "{log}");
 }
 
 #[test]
@@ -84,11 +101,23 @@ impl Desk {
         ran(self.command(args).output().unwrap())
     }
 
-    fn serve(&self, variables: &[(&str, &str)]) -> Daemon {
+    fn config(&self) -> PathBuf {
+        self.dir.path().join("self-runners.toml")
+    }
+
+    fn init(&self) {
         let url = format!("http://127.0.0.1:{}", self.port);
         let init = ["config", "init", "--repo", "acme/web", "--api-url", &url];
         let made = self.run(&[&init[..], &["--max", "1"]].concat());
         assert_eq!(made.code, 0, "{made:?}");
+    }
+
+    fn serve(&self, variables: &[(&str, &str)]) -> Daemon {
+        self.init();
+        self.start(variables)
+    }
+
+    fn start(&self, variables: &[(&str, &str)]) -> Daemon {
         let checked = self.run(&["config", "check"]);
         assert!(checked.code == 0 && checked.out.ends_with("nothing is wrong\n"), "{checked:?}");
         let mut serve = self.command(&["serve", "--listen", &format!("127.0.0.1:{}", self.daemon_port)]);

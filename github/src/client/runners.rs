@@ -1,6 +1,6 @@
 //! Registrations: make, list, read, delete; and the tokens with which `config.sh` does that.
 
-use controller::ports::{ErrorKind, JitConfig, JitRequest, PortResult, Secret};
+use controller::ports::{ErrorKind, JitConfig, JitRequest, PortResult, RegistrationToken, Secret};
 use fleet::{
     event::Registration,
     ids::{RegistrationId, Scope},
@@ -11,6 +11,7 @@ use super::{Client, found};
 use crate::{
     contract,
     fields::{FieldError, Fields},
+    manifest::web_url,
     time,
     wire::{ask::Ask, refusal::unreadable},
 };
@@ -21,7 +22,7 @@ const WORK_FOLDER: &str = "_work";
 /// 10 000 runners fit into a group (FACTS §2); an organisation may have some groups.
 const RUNNER_PAGES_MAX: u32 = 300;
 
-/// A token with which `config.sh` registers runners, or ends their registrations.
+/// A token with which `config.sh` ends registrations.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunnerToken {
     /// It. Good for any number of runners of its scope.
@@ -51,11 +52,10 @@ impl Client {
     }
 
     /// Makes a token that registers runners with a scope.
-    ///
-    /// # Errors
-    /// As GitHub answers.
-    pub async fn registration_token(&self, scope: &Scope) -> PortResult<RunnerToken> {
-        self.make_token(Ask::scope(contract::REGISTRATION_TOKEN.of(scope), scope)).await
+    pub(super) async fn make_registration_token(&self, scope: &Scope) -> PortResult<RegistrationToken> {
+        let made = self.make_token(Ask::scope(contract::REGISTRATION_TOKEN.of(scope), scope)).await?;
+        let url = format!("{}/{scope}", web_url(&self.settings.base_url)?.trim_end_matches('/'));
+        Ok(RegistrationToken { url, token: made.token, expires_ms: made.expires_ms })
     }
 
     /// Makes a token with which runners end their registrations with a scope.

@@ -7,11 +7,13 @@ use fleet::{
     effect::LaunchSpec,
     ids::{JobId, RegistrationId, TaskId},
     job::Conclusion,
+    labels::LabelSet,
     wire::{ClaimAnswer, ClaimRequest, Credentials, EndReason, PROTOCOL, Report, ReportAnswer, ReportRequest},
 };
 use tokio::time::{Duration, Instant, timeout_at};
 
-use super::world::World;
+use super::{ports::SECRET_PREFIX, world::World};
+use crate::hub::model::{DEFAULT_GROUP, NewRunner};
 use controller::{agent_api::Refusal, ports::Secret};
 
 /// An agent whose claims are not answered gives up after this time.
@@ -48,7 +50,8 @@ pub(crate) fn start(world: &Arc<World>, spec: &LaunchSpec, task: &TaskId, token:
 impl Machine {
     async fn live(self) {
         let world = self.world.clone();
-        world.sleep(world.dice(1_000..=40_000)).await;
+        let boot_max_ms = world.lock().profile.boot_max_ms;
+        world.sleep(world.dice(1_000..=boot_max_ms)).await;
         if world.fault("machine dies at boot", |profile| profile.boot_dies) {
             return world.end_machine(&self.task, "exit 1 at boot");
         }
@@ -73,8 +76,10 @@ impl Machine {
             world.trace(|| format!("{} claims: {answer:?}", self.spec.runner));
             let lost = world.fault("claim answer lost", |profile| profile.claim_lost);
             match answer.filter(|_| !lost) {
-                Some(Ok(ClaimAnswer::Run { credentials, boot_timeout_ms, idle_timeout_ms, heartbeat_ms, .. })) => {
-                    let Some(registration) = registration(&credentials) else { return Err("bad credentials") };
+                Some(Ok(ClaimAnswer::Run { name, credentials, boot_timeout_ms, idle_timeout_ms, heartbeat_ms })) => {
+                    let Some(registration) = self.register(&name, &credentials).await else {
+                        return Err(self.ended(false, EndReason::Exited).await);
+                    };
                     let (boot_ms, idle_ms) = (boot_timeout_ms, idle_timeout_ms);
                     return Ok(Some(Claimed { registration, boot_ms, idle_ms, heartbeat_ms }));
                 }
@@ -88,6 +93,22 @@ impl Machine {
             }
         }
         Err("no claim was answered")
+    }
+
+    /// The registration that these credentials are, or that they make; `None`: GitHub does not take them.
+    async fn register(&self, name: &str, credentials: &Credentials) -> Option<RegistrationId> {
+        match credentials {
+            Credentials::Jit(text) => text.strip_prefix(SECRET_PREFIX)?.parse().ok().map(RegistrationId),
+            Credentials::Token { token, labels, .. } => {
+                // `config.sh` needs some seconds.
+                self.world.sleep(self.world.dice(1_000..=5_000)).await;
+                let (token, labels) = (token.strip_prefix(SECRET_PREFIX)?.parse().ok()?, LabelSet::parse(labels).ok()?);
+                let (scope, name) = (self.spec.pool.scope.clone(), name.into());
+                let runner = NewRunner { scope, name, labels, group: DEFAULT_GROUP, ephemeral: true };
+                let now_ms = self.world.now_ms();
+                self.world.lock().hub.register_with_token(now_ms, token, runner, false).ok()
+            }
+        }
     }
 
     async fn run(&self, claimed: &Claimed) -> &'static str {
@@ -242,13 +263,5 @@ impl Machine {
             report,
         };
         self.world.fleet.report(&self.world, &self.token, &request).await
-    }
-}
-
-/// The registration in a simulated configuration.
-fn registration(credentials: &Credentials) -> Option<RegistrationId> {
-    match credentials {
-        Credentials::Jit(text) => text.strip_prefix(super::ports::JIT_PREFIX)?.parse().ok().map(RegistrationId),
-        Credentials::Token { .. } => None,
     }
 }

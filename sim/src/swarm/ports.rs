@@ -13,7 +13,7 @@ use controller::{
     mem::MemStore,
     ports::{
         About, ClaimEnv, Clock, Compute, ErrorKind, FailedDelivery, GitHub, JitConfig, JitRequest, Look, Notifier,
-        PortError, PortResult, Scan, Secret, Store,
+        PortError, PortResult, RegistrationToken, Scan, Secret, Store,
     },
 };
 use fleet::{
@@ -35,8 +35,8 @@ use crate::hub::{
     rest_jobs::Failed,
 };
 
-/// What a simulated configuration begins with; the rest is the registration's id. Nothing may print it.
-pub(crate) const JIT_PREFIX: &str = "jit-s3cr3t-";
+/// What simulated credentials begin with; the rest is the registration's id, or the token. Nothing may print it.
+pub(crate) const SECRET_PREFIX: &str = "jit-s3cr3t-";
 
 /// Name of the one call that must not be repeated.
 const JIT_CALL: &str = "jit";
@@ -186,7 +186,13 @@ impl GitHub for SimGitHub {
         if made.answer_lost {
             return Err(PortError::retry("jit: no answer"));
         }
-        Ok(JitConfig { id: made.id, encoded: Secret::new(format!("{JIT_PREFIX}{}", made.id)) })
+        Ok(JitConfig { id: made.id, encoded: Secret::new(format!("{SECRET_PREFIX}{}", made.id)) })
+    }
+
+    async fn registration_token(&self, scope: &Scope) -> PortResult<RegistrationToken> {
+        let made = self.rest("make token", |hub, now_ms| hub.runner_token(now_ms, scope)).await?;
+        let token = Secret::new(format!("{SECRET_PREFIX}{}", made.token));
+        Ok(RegistrationToken { url: format!("https://github.test/{scope}"), token, expires_ms: made.expires_ms })
     }
 
     async fn runners(&self, scope: &Scope) -> PortResult<Vec<Registration>> {

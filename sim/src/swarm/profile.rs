@@ -18,6 +18,8 @@ pub struct Profile {
     pub answer_lost: u32,
     /// The engine or the store fails a call.
     pub call_fails: u32,
+    /// Longest boot of a machine, milliseconds.
+    pub boot_max_ms: u64,
     /// A machine dies at boot.
     pub boot_dies: u32,
     /// A machine hangs at boot.
@@ -70,6 +72,8 @@ pub struct Profile {
     pub called: bool,
     /// Controllers look for jobs all the time, not only in their sweeps.
     pub polls: bool,
+    /// The runners of the first class register with a token.
+    pub tokens: bool,
     /// The runner group does not let the repositories have its runners.
     pub group_refuses: bool,
     /// A job outlives the maximum lifetime of its runner.
@@ -86,6 +90,7 @@ impl Profile {
             drought: false,
             answer_lost: 0,
             call_fails: 0,
+            boot_max_ms: 40_000,
             boot_dies: 0,
             boot_hangs: 0,
             never_connects: 0,
@@ -113,6 +118,7 @@ impl Profile {
             noise: false,
             called: false,
             polls: false,
+            tokens: false,
             group_refuses: false,
         }
     }
@@ -138,7 +144,7 @@ impl Profile {
                 dies_idle: 200,
                 ..calm
             },
-            8 => Self { name: "bad hub", github: 2, report_lost: 200, controllers: 2, ..calm },
+            8 => Self { name: "bad hub", github: 2, report_lost: 200, controllers: 2, tokens: true, ..calm },
             9 => Self { name: "operator", operator: true, endless_job: true, ..Self::mixture(rng) },
             10 => Self { name: "noise", noise: true, dies_idle: 200, agent_hangs: 150, controllers: 2, ..calm },
             11 => Self { name: "group refuses", group_refuses: true, ..calm },
@@ -179,6 +185,7 @@ impl Profile {
         profile.noise = rng.u32(0..4) == 0;
         profile.polls = rng.bool();
         profile.called = rng.bool();
+        profile.tokens = rng.bool();
         profile
     }
 

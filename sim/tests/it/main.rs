@@ -28,4 +28,5 @@ mod spot;
 mod stolen;
 mod store_fails;
 mod store_lost;
+mod tokens;
 mod webhooks;
