@@ -14,26 +14,38 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::path::PathBuf;
 
-use fleet::wire::env;
+use fleet::wire::{ClaimAnswer, env};
 use serde::{Deserialize, Serialize};
 
 /// Everything the agent is told. Handed to its second life as JSON over a pipe.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Config {
-    /// Base URL of the control plane, without a trailing slash.
-    pub(crate) url: String,
+    /// How it comes to its credentials.
+    pub(crate) route: Route,
     /// The runner's base name.
     pub(crate) runner: String,
     /// The launch attempt, from 1.
     pub(crate) attempt: u32,
-    /// The claim token. Never printed: `Config` has no `Debug`.
-    pub(crate) claim_token: String,
     /// Folder that holds `run.sh`.
     pub(crate) runner_dir: PathBuf,
     /// The task's own folder (process engine only).
     pub(crate) task_dir: Option<PathBuf>,
     /// Whether to talk more.
     pub(crate) debug: bool,
+}
+
+/// How the agent comes to its credentials. Holds secrets: it has no `Debug`.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) enum Route {
+    /// It asks the control plane, and reports to it.
+    Plane {
+        /// Base URL, without a trailing slash.
+        url: String,
+        /// The claim token.
+        claim_token: String,
+    },
+    /// It was told them at its launch, and talks to nobody.
+    None(ClaimAnswer),
 }
 
 /// Why the environment gives no configuration. Names variables, never their values.
@@ -58,20 +70,31 @@ impl Config {
     /// Reads the configuration through `get` (a variable's value by its name).
     pub(crate) fn read(get: impl Fn(&str) -> Option<OsString>) -> Result<Self, ConfigError> {
         let text = |name: &'static str| required(&get, name);
-        let url = text(env::URL)?;
-        if !url.starts_with("http://") && !url.starts_with("https://") {
-            return Err(ConfigError::Invalid(env::URL, "an http:// or https:// URL"));
-        }
         let attempt = text(env::ATTEMPT)?.parse().ok().filter(|n| *n > 0);
         Ok(Self {
-            url: url.trim_end_matches('/').to_owned(),
+            route: Route::read(&get)?,
             runner: text(env::RUNNER)?,
             attempt: attempt.ok_or(ConfigError::Invalid(env::ATTEMPT, "a whole number from 1"))?,
-            claim_token: text(env::CLAIM_TOKEN)?,
             runner_dir: text(env::RUNNER_DIR)?.into(),
             task_dir: get(env::TASK_DIR).filter(|dir| !dir.is_empty()).map(PathBuf::from),
             debug: get(env::DEBUG).is_some_and(|v| v == "1"),
         })
+    }
+}
+
+impl Route {
+    fn read(get: &impl Fn(&str) -> Option<OsString>) -> Result<Self, ConfigError> {
+        if get(env::CREDENTIALS).is_some_and(|value| !value.is_empty()) {
+            // serde's message could quote the secret.
+            let answer = serde_json::from_str(&required(get, env::CREDENTIALS)?).ok();
+            let run = answer.filter(|answer| matches!(answer, ClaimAnswer::Run { .. }));
+            return run.map(Self::None).ok_or(ConfigError::Invalid(env::CREDENTIALS, "credentials of this protocol"));
+        }
+        let url = required(get, env::URL)?;
+        if !url.starts_with("http://") && !url.starts_with("https://") {
+            return Err(ConfigError::Invalid(env::URL, "an http:// or https:// URL"));
+        }
+        Ok(Self::Plane { url: url.trim_end_matches('/').to_owned(), claim_token: required(get, env::CLAIM_TOKEN)? })
     }
 }
 
@@ -111,7 +134,8 @@ mod tests {
     #[test]
     fn reads_a_whole_configuration() {
         let config = read(&[(env::TASK_DIR, "/task"), (env::DEBUG, "1")]).unwrap_or_else(|e| panic!("{e}"));
-        assert_eq!((config.url.as_str(), config.attempt), ("http://127.0.0.1:8080", 1));
+        assert!(matches!(&config.route, Route::Plane { url, .. } if url == "http://127.0.0.1:8080"));
+        assert_eq!(config.attempt, 1);
         assert_eq!(config.task_dir, Some(PathBuf::from("/task")));
         assert!(config.debug);
     }
@@ -121,6 +145,17 @@ mod tests {
         assert_eq!(read(&[(env::RUNNER, "")]).err(), Some(ConfigError::Missing(env::RUNNER)));
         assert!(matches!(read(&[(env::ATTEMPT, "0")]), Err(ConfigError::Invalid(env::ATTEMPT, _))));
         assert!(matches!(read(&[(env::URL, "ftp://x")]), Err(ConfigError::Invalid(env::URL, _))));
+    }
+
+    #[test]
+    fn credentials_take_the_place_of_the_control_plane() {
+        let run = r#"{"answer":"run","name":"sr-a-1","credentials":{"jit":"abc"},"boot_timeout_ms":1,
+            "idle_timeout_ms":2,"heartbeat_ms":3}"#;
+        let route = |value| read(&[(env::URL, ""), (env::CLAIM_TOKEN, ""), (env::CREDENTIALS, value)]);
+        assert!(matches!(route(run).map(|config| config.route), Ok(Route::None(ClaimAnswer::Run { .. }))));
+        let invalid = |value| matches!(route(value).err(), Some(ConfigError::Invalid(env::CREDENTIALS, _)));
+        assert!(invalid("s3cret") && invalid(r#"{"answer":"go"}"#));
+        assert_eq!(route("").err(), Some(ConfigError::Missing(env::URL)));
     }
 
     #[test]

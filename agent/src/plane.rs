@@ -1,4 +1,5 @@
-//! The two calls to the control plane, over HTTP or HTTPS.
+//! The two calls to the control plane, over HTTP or HTTPS; or none, where the agent was told its credentials at its
+//! launch.
 //!
 //! Blocking, without retries: `lifecycle` decides about claims, `report` about reports. It must not log anything of a
 //! request or an answer but status and kind: the one carries the claim token, the other the runner's credentials.
@@ -6,18 +7,26 @@
 use std::fmt;
 use std::time::Duration;
 
-use fleet::wire::{CLAIM_PATH, ClaimRequest, PROTOCOL, REPORT_PATH, Report, ReportAnswer, ReportRequest};
+use fleet::wire::{CLAIM_PATH, ClaimAnswer, ClaimRequest, PROTOCOL, REPORT_PATH, Report, ReportAnswer, ReportRequest};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use ureq::unversioned::transport::DefaultConnector;
 
 use crate::claim::{Outcome, Refusal};
-use crate::config::Config;
+use crate::config::{Config, Route};
 use crate::console::Log;
 use crate::resolve::Resolver;
 
 /// The control plane, as one agent sees it.
-pub(crate) struct Plane {
+pub(crate) enum Plane {
+    /// It is asked and reported to.
+    Served(Served),
+    /// There is no way to it. What it would have answered to a claim is known.
+    Silent(ClaimAnswer),
+}
+
+/// A control plane that is called.
+pub(crate) struct Served {
     agent: ureq::Agent,
     url: String,
     runner: String,
@@ -38,18 +47,38 @@ pub(crate) enum ReportError {
 impl Plane {
     /// The control plane of this configuration.
     pub(crate) fn new(config: &Config, log: Log) -> Self {
-        Self {
-            agent: http_client(&config.url),
-            url: config.url.clone(),
-            runner: config.runner.clone(),
-            attempt: config.attempt,
-            authorization: format!("Bearer {}", config.claim_token),
-            log,
+        match &config.route {
+            Route::None(answer) => Self::Silent(answer.clone()),
+            Route::Plane { url, claim_token } => Self::Served(Served {
+                agent: http_client(url),
+                url: url.clone(),
+                runner: config.runner.clone(),
+                attempt: config.attempt,
+                authorization: format!("Bearer {claim_token}"),
+                log,
+            }),
         }
     }
 
     /// Claims once.
     pub(crate) fn claim(&self) -> Outcome {
+        match self {
+            Self::Served(served) => served.claim(),
+            Self::Silent(answer) => Outcome::Answer(answer.clone()),
+        }
+    }
+
+    /// Reports once. Where there is no way, the control plane learns from GitHub and the engine alone.
+    pub(crate) fn report(&self, report: &Report) -> Result<ReportAnswer, ReportError> {
+        match self {
+            Self::Served(served) => served.report(report),
+            Self::Silent(_) => Ok(ReportAnswer::Ok),
+        }
+    }
+}
+
+impl Served {
+    fn claim(&self) -> Outcome {
         let body = ClaimRequest { protocol: PROTOCOL, runner: self.runner.clone(), attempt: self.attempt };
         match self.post(CLAIM_PATH, &body, CLAIM_TIMEOUT) {
             Ok(answer) => Outcome::Answer(answer),
@@ -60,8 +89,7 @@ impl Plane {
         }
     }
 
-    /// Reports once.
-    pub(crate) fn report(&self, report: &Report) -> Result<ReportAnswer, ReportError> {
+    fn report(&self, report: &Report) -> Result<ReportAnswer, ReportError> {
         let (runner, attempt) = (self.runner.clone(), self.attempt);
         let body = ReportRequest { protocol: PROTOCOL, runner, attempt, report: report.clone() };
         self.post(REPORT_PATH, &body, REPORT_TIMEOUT).map_err(|error| {

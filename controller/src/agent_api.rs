@@ -1,7 +1,7 @@
 //! Claims and reports of the agents (see [`fleet::wire`] for the protocol).
 
 use fleet::{
-    class::{CredentialKind, Pool},
+    class::{Class, CredentialKind, Pool},
     event::{Event, Outcome},
     ids::RunnerName,
     runner::RunnerInput,
@@ -11,7 +11,7 @@ use fleet::{
 use tracing::{info, warn};
 
 use crate::{
-    ports::{ErrorKind, JitRequest, PortError, RegistrationToken},
+    ports::{ErrorKind, JitRequest, PortError, PortResult, RegistrationToken},
     service::Controller,
     settings::{GITHUB_WAIT_MS, UNKNOWN_WAIT_MS, WRITE_POINTS},
 };
@@ -118,10 +118,13 @@ impl Controller {
         let Some(row) = view.runners.get(runner).filter(|row| row.value.may_claim()) else { return Ok(Supply::Jit) };
         let kind = self.policy().class(&row.value.class).map_or(CredentialKind::Jit, |class| class.credentials);
         Ok(match kind {
-            CredentialKind::Jit => match self.github_budget(row.value.scope.owner(), WRITE_POINTS).await? {
-                None => Supply::Jit,
-                Some(until_ms) => Supply::After { wait_ms: until_ms.saturating_sub(now_ms) },
-            },
+            // One of a class that is told at the launch asks only if that was set while it booted.
+            CredentialKind::Jit | CredentialKind::Env => {
+                match self.github_budget(row.value.scope.owner(), WRITE_POINTS).await? {
+                    None => Supply::Jit,
+                    Some(until_ms) => Supply::After { wait_ms: until_ms.saturating_sub(now_ms) },
+                }
+            }
             CredentialKind::Token => match self.registration_token(&row.value.scope).await {
                 Ok(token) => Supply::Token(token),
                 Err(error) => Supply::After { wait_ms: self.given_nothing(runner.as_str(), &error).await },
@@ -132,18 +135,21 @@ impl Controller {
     /// The answer to a claim that was taken, under the name that it has.
     async fn run(&self, name: String, pool: Pool, supply: Supply) -> ClaimAnswer {
         let class = self.policy().class(&pool.class).cloned().unwrap_or_default();
-        match self.credentials(&name, pool, class.group, supply).await {
-            Ok(credentials) => {
-                info!(runner.name = %name, kind = %class.credentials, "gave a runner its credentials");
-                ClaimAnswer::Run {
-                    name,
-                    credentials,
-                    boot_timeout_ms: class.boot_timeout_ms,
-                    idle_timeout_ms: class.idle_timeout_ms,
-                    heartbeat_ms: self.settings.heartbeat_ms,
-                }
-            }
+        match self.credentials(&name, pool, class.group.clone(), supply).await {
+            Ok(credentials) => self.credited(name, credentials, &class),
             Err(error) => wait(self.given_nothing(&name, &error).await),
+        }
+    }
+
+    /// What a runner of this class is told with its credentials.
+    pub(crate) fn credited(&self, name: String, credentials: Credentials, class: &Class) -> ClaimAnswer {
+        info!(runner.name = %name, kind = %class.credentials, "gave a runner its credentials");
+        ClaimAnswer::Run {
+            name,
+            credentials,
+            boot_timeout_ms: class.boot_timeout_ms,
+            idle_timeout_ms: class.idle_timeout_ms,
+            heartbeat_ms: self.settings.heartbeat_ms,
         }
     }
 
@@ -153,13 +159,20 @@ impl Controller {
         pool: Pool,
         group: Option<String>,
         supply: Supply,
-    ) -> Result<Credentials, PortError> {
+    ) -> PortResult<Credentials> {
         if let Supply::Token(RegistrationToken { url, token, .. }) = supply {
             let labels = pool.labels.iter().map(str::to_owned).collect();
             return Ok(Credentials::Token { url, token: token.expose().to_owned(), labels, group });
         }
-        let owner = pool.scope.owner().to_owned();
-        let request = JitRequest { name: name.to_owned(), pool, group };
+        self.jit(JitRequest { name: name.to_owned(), pool, group }).await
+    }
+
+    /// A just-in-time configuration.
+    ///
+    /// # Errors
+    /// GitHub's.
+    pub(crate) async fn jit(&self, request: JitRequest) -> PortResult<Credentials> {
+        let owner = request.pool.scope.owner().to_owned();
         let jit = self.ports.github.jit_config(&request).await;
         Ok(Credentials::Jit(self.heed(&owner, jit).await?.encoded.expose().to_owned()))
     }

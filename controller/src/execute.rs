@@ -21,7 +21,8 @@ use tracing::{debug, error, warn};
 
 use crate::{
     backoff::Backoff,
-    ports::{ClaimEnv, ErrorKind, PortError, PortResult},
+    outfit::Outfit,
+    ports::{ErrorKind, PortError, PortResult},
     service::Controller,
     settings::{
         DEREGISTER_TRIES, EFFECT_LEASE_MS, EFFECT_TIMEOUT_MS, EFFECTS_AT_ONCE, GITHUB_POINTS, READ_POINTS,
@@ -193,10 +194,11 @@ impl Controller {
         {
             return Ok(Done::NotBefore(until_ms));
         }
-        let Some(token) = self.claim_keys.make(&spec.runner, spec.attempt) else {
-            return Err(PortError::new(ErrorKind::Denied, "no claim key is configured"));
+        let claim = match self.outfit(spec).await? {
+            Outfit::Ready(claim) => claim,
+            Outfit::NotBefore(until_ms) => return Ok(Done::NotBefore(until_ms)),
+            Outfit::Unwanted => return Ok(Done::Yes),
         };
-        let claim = ClaimEnv { url: self.settings.url.clone(), token };
         let input = match self.ports.compute.launch(spec, &claim).await {
             Ok(task) => RunnerInput::Launched { attempt: spec.attempt, task },
             Err(error) => match error.kind {

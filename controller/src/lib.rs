@@ -9,6 +9,7 @@
 //! | [`poll`] | looks for open jobs where no webhook tells of them |
 //! | [`sweep`] | `sweep_once`: what events have missed |
 //! | [`agent_api`], `registration` | claims and reports; the tokens that some claims are given |
+//! | `outfit` | what a machine is told at its launch |
 //! | [`token`] | the claim token |
 //! | [`settings`] | limits and intervals, each a named constant |
 //! | [`mem`], [`contract`] | a store in memory; the suites that every adapter passes |
@@ -21,6 +22,7 @@ pub mod contract;
 pub mod execute;
 pub mod letters;
 pub mod mem;
+mod outfit;
 pub mod poll;
 pub mod ports;
 mod registration;

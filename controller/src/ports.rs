@@ -17,6 +17,7 @@ use fleet::{
     rota::{Cost, How},
     runner::Runner,
     view::{Decision, Keys, PoolView, Record, View},
+    wire::env,
 };
 
 /// What a caller may branch on.
@@ -196,13 +197,37 @@ pub trait GitHub: Send + Sync {
     async fn redeliver(&self, scope: &Scope, id: u64) -> PortResult<()>;
 }
 
-/// What the machine is told beside its launch: where to claim, and with what. Computed again for a repeated launch.
+/// How the machine comes to its credentials: told beside its launch, never stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ClaimEnv {
-    /// Base URL of the control plane, as the machine reaches it.
-    pub url: String,
-    /// The claim token.
-    pub token: Secret,
+pub enum ClaimEnv {
+    /// It asks for them. The same again for a repeated launch.
+    Ask {
+        /// Base URL of the control plane, as the machine reaches it.
+        url: String,
+        /// The claim token.
+        token: Secret,
+    },
+    /// It has them from the start and talks to nobody but GitHub. Others for a repeated launch: the first that the
+    /// engine took count.
+    Given(
+        /// The answer to a claim ([`fleet::wire::ClaimAnswer::Run`]) as JSON.
+        Secret,
+    ),
+}
+
+impl ClaimEnv {
+    /// The environment variables that tell it to the agent of this launch ([`fleet::wire::env`]): they hold the secret.
+    #[must_use]
+    pub fn variables(&self, spec: &LaunchSpec) -> Vec<(&'static str, String)> {
+        let mut all = vec![(env::RUNNER, spec.runner.to_string()), (env::ATTEMPT, spec.attempt.to_string())];
+        match self {
+            Self::Ask { url, token } => {
+                all.extend([(env::URL, url.clone()), (env::CLAIM_TOKEN, token.expose().to_owned())]);
+            }
+            Self::Given(credentials) => all.push((env::CREDENTIALS, credentials.expose().to_owned())),
+        }
+        all
+    }
 }
 
 /// The engine that runs the machines.

@@ -280,6 +280,21 @@ impl Controller {
         }
     }
 
+    async fn first_registered(
+        &self,
+        scope: &Scope,
+        names: &[String],
+        counts: impl Fn(&Registration) -> bool,
+    ) -> PortResult<Option<Registration>> {
+        for name in names {
+            let seen = self.ports.github.runner_by_name(scope, name).await?;
+            if seen.as_ref().is_some_and(&counts) {
+                return Ok(seen);
+            }
+        }
+        Ok(None)
+    }
+
     async fn read(&self, probe: &Probe) -> PortResult<Answer> {
         let github = &self.ports.github;
         match probe {
@@ -287,15 +302,12 @@ impl Controller {
                 Ok(Answer::Task(self.ports.compute.read(task).await?))
             }
             Probe::Boot { scope, names, .. } => {
-                for name in names {
-                    let seen = github.runner_by_name(scope, name).await?;
-                    if seen.as_ref().is_some_and(|seen| seen.online || seen.busy) {
-                        return Ok(Answer::Registration(seen));
-                    }
-                }
-                Ok(Answer::Registration(None))
+                let connected = |seen: &Registration| seen.online || seen.busy;
+                Ok(Answer::Registration(self.first_registered(scope, names, connected).await?))
             }
-            Probe::Ghost { scope, name, .. } => Ok(Answer::Registration(github.runner_by_name(scope, name).await?)),
+            Probe::Ghost { scope, names, .. } => {
+                Ok(Answer::Registration(self.first_registered(scope, names, |_| true).await?))
+            }
             Probe::Orphan { scope, id, .. } => Ok(Answer::Registration(github.runner(scope, *id).await?)),
             Probe::Job { job, repo } => Ok(Answer::Job(github.job(repo, *job).await?)),
         }

@@ -59,6 +59,9 @@ pub enum CredentialKind {
     /// A registration token, so that no rate holds a burst back. For an hour it is good for any number of runners: only
     /// for jobs that are trusted as much as the runners themselves.
     Token,
+    /// A just-in-time configuration that the engine is told at the launch, for a network without a way back to the control
+    /// plane: whoever may read the engine's tasks can read it.
+    Env,
 }
 
 impl fmt::Display for CredentialKind {
@@ -66,6 +69,7 @@ impl fmt::Display for CredentialKind {
         f.write_str(match self {
             Self::Jit => "jit",
             Self::Token => "token",
+            Self::Env => "env",
         })
     }
 }
@@ -87,7 +91,8 @@ pub struct Class {
     pub max: u32,
     /// Runner group at organisation scope; GitHub's default group if absent.
     pub group: Option<String>,
-    /// With what its runners register: `jit`, or `token` where bursts are larger than 180 runners a minute.
+    /// With what its runners register: `jit`, `token` where bursts are larger than 180 runners a minute, or `env` where
+    /// machines cannot reach the control plane.
     pub credentials: CredentialKind,
     /// Image of the machine, where the engine uses images.
     pub image: Option<String>,

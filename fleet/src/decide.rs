@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    class::{Class, Pool},
+    class::Class,
     effect::{Effect, LaunchSpec, Notice, NoticeKind},
     event::{Event, Outcome, Task},
     ids::{ClassName, EffectId, JobId, PoolId, RunnerName, Scope},
@@ -350,6 +350,7 @@ impl<'a> Draft<'a> {
             RunnerInput::Claim { attempt } | RunnerInput::ClaimWaits { attempt } => {
                 self.claim(&runner, *attempt, input)
             }
+            RunnerInput::Outfitted { .. } => self.outfitted(&runner, input),
             RunnerInput::Connected { .. } => self.connected(&runner, input),
             RunnerInput::Stop { by } | RunnerInput::StopIdle { by } => self.stop_by_hand(&runner, input, by),
             RunnerInput::Launched { .. }
@@ -405,13 +406,22 @@ impl<'a> Draft<'a> {
         if let RunnerInput::ClaimWaits { .. } = input {
             return Outcome::Accepted("waits for a rate budget".into());
         }
-        let pool = Pool {
-            id: runner.pool.clone(),
-            class: runner.class.clone(),
-            scope: runner.scope.clone(),
-            labels: runner.labels.clone(),
-        };
-        Outcome::Claimed { n: runner.claims + 1, pool }
+        Outcome::Claimed { n: runner.claims + 1, pool: runner.pool() }
+    }
+
+    /// Before each try to launch a runner that nobody can ask whether it is still needed once it runs.
+    fn outfitted(&mut self, runner: &Runner, input: &RunnerInput) -> Outcome {
+        let never_launched = runner.state == RunnerState::Reserved && runner.claims == 0 && runner.task.is_none();
+        let drained = self.view.drains.words(&runner.class).is_some();
+        if never_launched && (drained || self.has_surplus(&runner.pool)) {
+            let why = "it was not needed any more before it was started";
+            self.runner_step(runner, &RunnerInput::TaskGone { why: why.into() });
+            return Outcome::Go;
+        }
+        if self.runner_step(runner, input) {
+            return Outcome::Claimed { n: runner.claims + 1, pool: runner.pool() };
+        }
+        Outcome::Duplicate
     }
 
     fn connected(&mut self, runner: &Runner, input: &RunnerInput) -> Outcome {
@@ -517,15 +527,19 @@ impl<'a> Draft<'a> {
                 }
             }
             RunnerState::Gone { why, .. } => self.gone(old, new, why, input),
-            RunnerState::Reserved => {
-                // Refused, and another placement is left.
+            // Refused, and another placement is left.
+            RunnerState::Reserved if new.attempt != old.attempt => {
                 self.effect(Effect::Launch(Box::new(LaunchSpec::of(new, class))), self.now_ms);
             }
             RunnerState::Busy { .. } => {
                 // Saved from a stop that rested on a guess.
                 self.settle(Effect::stop_id(&new.name));
             }
-            RunnerState::Starting | RunnerState::Claimed | RunnerState::Idle { .. } | RunnerState::Recalled { .. } => {}
+            RunnerState::Reserved
+            | RunnerState::Starting
+            | RunnerState::Claimed
+            | RunnerState::Idle { .. }
+            | RunnerState::Recalled { .. } => {}
         }
     }
 

@@ -7,10 +7,12 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    ops::RangeInclusive,
     sync::Arc,
 };
 
 use crate::{
+    class::CredentialKind,
     event::{Event, Registration, Task},
     ids::{JobId, RegistrationId, Repo, RunnerName, Scope, TaskId},
     job::{Job, JobInput, JobState},
@@ -82,8 +84,8 @@ pub enum Probe {
         runner: RunnerName,
         /// Where.
         scope: Scope,
-        /// Name that it registered with.
-        name: String,
+        /// Names that it may have registered with.
+        names: Vec<String>,
     },
     /// A registration of ours that nothing stands behind: is it offline?
     Orphan {
@@ -263,7 +265,7 @@ impl<'a> Sweep<'a> {
             return;
         }
         if self.confirmed(format!("boot/{}", runner.name)) {
-            let names = (1..=runner.claims.max(CLAIMS_GUESSED)).map(|n| runner.name.registered(n)).collect();
+            let names = names(runner, 1..=runner.claims.max(CLAIMS_GUESSED));
             let (runner, scope) = (runner.name.clone(), runner.scope.clone());
             self.found.probes.push(Probe::Boot { runner, scope, names });
         }
@@ -280,9 +282,11 @@ impl<'a> Sweep<'a> {
             return;
         }
         if self.confirmed(format!("ghost/{}", runner.name)) {
-            let name = runner.name.registered(runner.claims.max(1));
+            let last = runner.claims.max(1);
+            let first = if self.is_outfitted(runner) { 1 } else { last };
+            let names = names(runner, first..=last);
             let (runner, scope) = (runner.name.clone(), runner.scope.clone());
-            self.found.probes.push(Probe::Ghost { runner, scope, name });
+            self.found.probes.push(Probe::Ghost { runner, scope, names });
         }
     }
 
@@ -310,7 +314,7 @@ impl<'a> Sweep<'a> {
         let Some((base, n)) = RunnerName::parse_registered(&self.prefix, &registration.name) else { return };
         let Some(tasks) = self.sight.tasks else { return };
         let wanted = match self.rows.get(&base) {
-            Some(row) if row.state.is_live() => n >= row.claims,
+            Some(row) if row.state.is_live() => n >= row.claims || self.is_outfitted(row),
             Some(_) => false,
             None => tasks.iter().any(|task| task.runner == base && task.stopped.is_none()),
         };
@@ -321,6 +325,11 @@ impl<'a> Sweep<'a> {
             let (scope, id, name) = (scope.clone(), registration.id, registration.name.clone());
             self.found.probes.push(Probe::Orphan { scope, id, name });
         }
+    }
+
+    /// Whether it was launched with its credentials: with those of which try, if there were several, is not known.
+    fn is_outfitted(&self, runner: &Runner) -> bool {
+        self.policy.class(&runner.class).is_some_and(|class| class.credentials == CredentialKind::Env)
     }
 
     fn jobs(&mut self) {
@@ -399,6 +408,11 @@ impl<'a> Sweep<'a> {
         self.found.suspicions.insert(key, since_ms);
         self.found.inventory = self.sight.now_ms >= since_ms + self.sight.list_lag_ms;
     }
+}
+
+/// The names of a runner's credentials, those of these numbers.
+fn names(runner: &Runner, numbers: RangeInclusive<u32>) -> Vec<String> {
+    numbers.map(|n| runner.name.registered(n)).collect()
 }
 
 /// The answer to a probe.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    class::Class,
+    class::{Class, Pool},
     ids::{ClassName, JobId, PoolId, RegistrationId, Repo, RunnerName, Scope, TaskId},
     labels::LabelSet,
     wire::EndReason,
@@ -34,7 +34,7 @@ pub struct Runner {
     pub repo: Option<Repo>,
     /// The launch attempt, from 1. A new one only after a definite refusal.
     pub attempt: u32,
-    /// How often it has claimed: it registers as `<base>-<claims>`.
+    /// How often it was given credentials: it registers as `<base>-<claims>`.
     pub claims: u32,
     /// The engine's handle, once it is known.
     pub task: Option<TaskId>,
@@ -168,6 +168,11 @@ pub enum RunnerInput {
         /// The engine's words.
         why: Arc<str>,
     },
+    /// It is about to be launched with credentials of its own: nothing will claim.
+    Outfitted {
+        /// For which attempt.
+        attempt: u32,
+    },
     /// Its agent asks for credentials.
     Claim {
         /// Which attempt's machine asks.
@@ -244,6 +249,7 @@ impl RunnerInput {
         match self {
             Self::Launched { .. } => "launched",
             Self::Refused { .. } => "refused",
+            Self::Outfitted { .. } => "outfitted",
             Self::Claim { .. } => "claim",
             Self::ClaimWaits { .. } => "claim waits",
             Self::NoDemand => "no demand",
@@ -315,6 +321,7 @@ impl Runner {
         match input {
             RunnerInput::Launched { attempt, task } => self.launched(*attempt, task, class, now_ms),
             RunnerInput::Refused { attempt, why } => self.refused(*attempt, why, class, now_ms),
+            RunnerInput::Outfitted { attempt } => self.outfitted(*attempt),
             RunnerInput::Claim { attempt } => self.claim(*attempt, class, now_ms),
             RunnerInput::ClaimWaits { attempt } => self.claim_waits(*attempt, class, now_ms),
             // One that has claimed may have its credentials, and be at work: its agent ends it if it heeds the answer.
@@ -383,6 +390,16 @@ impl Runner {
         matches!(self.state, RunnerState::Reserved | RunnerState::Starting | RunnerState::Claimed)
     }
 
+    /// The pool whose jobs it may be given.
+    pub fn pool(&self) -> Pool {
+        Pool {
+            id: self.pool.clone(),
+            class: self.class.clone(),
+            scope: self.scope.clone(),
+            labels: self.labels.clone(),
+        }
+    }
+
     /// The job that GitHub says it runs.
     pub fn busy_job(&self) -> Option<JobId> {
         if let RunnerState::Busy { job, .. } = self.state {
@@ -432,6 +449,14 @@ impl Runner {
             return self.gone(why, now_ms);
         }
         Step::Impossible
+    }
+
+    /// Each try to launch has a name of its own: whether the one before started something may not be known.
+    fn outfitted(&self, attempt: u32) -> Step {
+        if self.state != RunnerState::Reserved || attempt != self.attempt {
+            return Step::Stay;
+        }
+        Step::Change(Self { claims: self.claims + 1, ..self.clone() })
     }
 
     fn claim(&self, attempt: u32, class: &Class, now_ms: u64) -> Step {

@@ -175,6 +175,7 @@ fn runner_inputs() -> Vec<Named<RunnerInput>> {
     let mut named: Vec<Named<RunnerInput>> = vec![
         RunnerInput::Launched { attempt: 1, task: "task".into() },
         RunnerInput::Refused { attempt: 1, why: "".into() },
+        RunnerInput::Outfitted { attempt: 1 },
         RunnerInput::Claim { attempt: 1 },
         RunnerInput::ClaimWaits { attempt: 1 },
         RunnerInput::NoDemand,

@@ -31,6 +31,9 @@ pub mod env {
     pub const ATTEMPT: &str = "SELF_RUNNERS_ATTEMPT";
     /// The claim token, worthless once the runner has registered.
     pub const CLAIM_TOKEN: &str = "SELF_RUNNERS_CLAIM_TOKEN";
+    /// In place of URL and claim token, where a machine cannot reach the control plane: the answer to a claim
+    /// ([`super::ClaimAnswer::Run`]) as JSON. Worthless once the runner has registered.
+    pub const CREDENTIALS: &str = "SELF_RUNNERS_CREDENTIALS";
     /// Folder that holds the runner program's `run.sh`.
     pub const RUNNER_DIR: &str = "SELF_RUNNERS_RUNNER_DIR";
     /// The task's own folder (process engine only): the agent holds `lock` in it for as long as it lives.

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use agent::code;
-use fleet::wire::{ClaimAnswer, Credentials, EndReason, Report};
+use fleet::wire::{ClaimAnswer, Credentials, EndReason, Report, env};
 
 use crate::bench::{Bench, eventually};
 use crate::plane::{JIT, Plane, Reply, run, run_as};
@@ -48,6 +48,28 @@ fn refusals_end_with_codes_of_their_own() {
         assert!(agent.log().contains(&status.to_string()), "{}", agent.log());
         assert_eq!(bench.plane.claims(), 1);
     }
+}
+
+/// No way to the control plane: nobody is called, and its end waits for nobody.
+#[test]
+fn one_that_was_told_its_credentials_asks_and_reports_nothing() {
+    let Reply::Answer(told) = run() else { panic!("no credentials") };
+    let told = serde_json::to_string(&told).unwrap();
+    let bench = Bench::new(Plane::start([]), "say Listening for Jobs; say Running job: build");
+    let bench = bench.var(env::CREDENTIALS, &told).var(env::URL, "").var(env::CLAIM_TOKEN, "");
+    let mut agent = bench.start();
+    assert_eq!(agent.ends(), Some(0));
+    assert_eq!((bench.plane.claims(), bench.plane.reports().len()), (0, 0));
+    assert!(!agent.log().contains(JIT), "{}", agent.log());
+}
+
+#[test]
+fn credentials_that_cannot_be_read_are_not_quoted() {
+    let bench = Bench::new(Plane::start([]), ENDS).var(env::CREDENTIALS, "{\"answer\":\"s3cret\"}");
+    let mut agent = bench.start();
+    assert_eq!(agent.ends(), Some(code::USAGE.into()));
+    let log = agent.log();
+    assert!(log.contains("SELF_RUNNERS_CREDENTIALS must be") && !log.contains("s3cret"), "{log}");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use aws_sdk_ecs::{
     },
 };
 use controller::ports::{ClaimEnv, ErrorKind, PortResult};
-use fleet::{class::Size, effect::LaunchSpec, wire::env};
+use fleet::{class::Size, effect::LaunchSpec};
 use serde_json::json;
 
 use super::{
@@ -90,16 +90,10 @@ fn network(settings: &EcsSettings, subnet: &str, provider: &Provider) -> Result<
 
 /// What is told to the agent, and a size that the task definition does not have.
 fn overrides(class: &EcsClass, spec: &LaunchSpec, claim: &ClaimEnv) -> Result<TaskOverride, String> {
-    let attempt = spec.attempt.to_string();
-    let told = [
-        (env::URL, claim.url.as_str()),
-        (env::RUNNER, spec.runner.as_str()),
-        (env::ATTEMPT, &attempt),
-        (env::CLAIM_TOKEN, claim.token.expose()),
-    ];
+    let told = claim.variables(spec);
     let mut container = ContainerOverride::builder().name(&class.container);
-    for (name, value) in told {
-        container = container.environment(KeyValuePair::builder().name(name).value(value).build());
+    for (name, value) in &told {
+        container = container.environment(KeyValuePair::builder().name(*name).value(value).build());
     }
     let mut all = TaskOverride::builder();
     let size = class.size.filter(|size| *size != spec.size).map(|_| spec.size);
@@ -111,9 +105,12 @@ fn overrides(class: &EcsClass, spec: &LaunchSpec, claim: &ClaimEnv) -> Result<Ta
     }
     let length = length(class, &told, size);
     if length > OVERRIDES_MAX {
+        let instead = match claim {
+            ClaimEnv::Ask { .. } => "shorten the control plane's URL",
+            ClaimEnv::Given(_) => "GitHub's configuration is too long for `credentials = \"env\"`; take `jit`",
+        };
         return Err(format!(
-            "what its agent is told is {length} characters long and ECS takes {OVERRIDES_MAX}: shorten the control \
-             plane's URL"
+            "what its agent is told is {length} characters long and ECS takes {OVERRIDES_MAX}: {instead}"
         ));
     }
     Ok(all.container_overrides(container.build()).build())
@@ -124,7 +121,7 @@ fn cpu(size: &Size) -> String {
 }
 
 /// Characters of the overrides as they are sent.
-fn length(class: &EcsClass, told: &[(&str, &str)], size: Option<Size>) -> usize {
+fn length(class: &EcsClass, told: &[(&str, String)], size: Option<Size>) -> usize {
     let environment: Vec<_> = told.iter().map(|(name, value)| json!({"name": name, "value": value})).collect();
     let mut all = json!({"containerOverrides": [{"name": class.container, "environment": environment}]});
     if let Some(size) = size {

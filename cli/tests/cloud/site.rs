@@ -290,6 +290,8 @@ fn configuration(stage: &str, owner: &str, github: &str, state: &str) -> String 
          [aws]\nregion = \"{REGION}\"\narch = \"{ARCH}\"\nimage = \"{IMAGE}\"\n{state}\n\
          [[classes]]\nname = \"small\"\nlabels = [\"self-hosted\", \"linux\"]\n\
          size = {{ cpu_milli = 1000, memory_mb = 2048, disk_gb = 21, arch = \"{ARCH}\" }}\n\
-         allow = {{ cpu_milli = [250, 2000], memory_mb = [512, 8192] }}\n"
+         allow = {{ cpu_milli = [250, 2000], memory_mb = [512, 8192] }}\n\
+         [[classes]]\nname = \"apart\"\nlabels = [\"self-hosted\", \"apart\"]\ncredentials = \"env\"\n\
+         size = {{ cpu_milli = 1000, memory_mb = 2048, disk_gb = 21, arch = \"{ARCH}\" }}\n"
     )
 }

@@ -43,11 +43,12 @@ pub(crate) fn trials() -> Vec<Trial> {
         story("11_a_task_that_dies_at_boot_is_replaced", dies_at_boot),
         story("12_a_claim_whose_answer_is_lost_is_made_again", claim_lost),
         story("13_a_job_asks_for_a_size_of_its_own", sized),
-        story("14_the_doctor_says_what_is_wrong_and_how_to_mend_it", doctor),
-        story("15_logs_of_a_job_a_runner_and_a_function_are_shown", logs),
-        story("16_no_secret_is_where_it_must_not_be", secrets),
-        story("17_each_call_is_permitted_and_each_permission_is_used", permissions),
-        story("18_a_stage_at_work_is_not_destroyed_unless_forced", destroyed),
+        story("14_a_machine_without_a_way_back_is_told_its_credentials", apart),
+        story("15_the_doctor_says_what_is_wrong_and_how_to_mend_it", doctor),
+        story("16_logs_of_a_job_a_runner_and_a_function_are_shown", logs),
+        story("17_no_secret_is_where_it_must_not_be", secrets),
+        story("18_each_call_is_permitted_and_each_permission_is_used", permissions),
+        story("19_a_stage_at_work_is_not_destroyed_unless_forced", destroyed),
     ]
 }
 
@@ -131,7 +132,7 @@ fn tell_calls(site: &Site, (before, invoked): &(Calls, BTreeMap<&str, usize>), j
 
 /// How often each function was called so far.
 fn invocations(site: &Site) -> BTreeMap<&'static str, usize> {
-    let calls = |function: &str| site.ask(&["logs", function]).1.matches("START RequestId").count();
+    let calls = |function: &str| site.ask(&["logs", function, "--minutes", "600"]).1.matches("START RequestId").count();
     FUNCTIONS.map(|function| (function, calls(function))).into()
 }
 
@@ -273,6 +274,24 @@ async fn sized(stages: &'static Stages) {
     let job = site.jobs(refused).remove(0).to_string();
     site.until("it is refused", async || site.ask(&["why", &job]).1.contains("`cpu=5`: 0.25 to 2 are allowed")).await;
     site.github.handle().cancel_workflow(refused);
+}
+
+/// It asks for nothing and reports nothing; its job runs, and nothing of it is left.
+async fn apart(stages: &'static Stages) {
+    for site in [&stages.dev, &stages.qa] {
+        let asked = invocations(site)["AgentHandler"];
+        let flow = site.submit_for("self-hosted, apart", 1, "test -z \"$(env | grep SELF_RUNNERS_)\" && sleep 3");
+        site.until("it runs", async || site.runs(flow)).await;
+        let overrides = serde_json::to_string(&site.overrides().await).unwrap();
+        assert!(overrides.contains("SELF_RUNNERS_CREDENTIALS"), "{overrides}");
+        assert!(
+            !overrides.contains("SELF_RUNNERS_CLAIM_TOKEN") && !overrides.contains("SELF_RUNNERS_URL"),
+            "{overrides}"
+        );
+        assert_eq!(site.until_done(flow, 1).await, 1);
+        site.until_nothing_is_left().await;
+        assert_eq!(invocations(site)["AgentHandler"], asked);
+    }
 }
 
 /// Sound, with a wrong token, with a webhook that points elsewhere, which is then made anew.

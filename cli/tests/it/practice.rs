@@ -34,18 +34,32 @@ fn a_newcomer_sees_the_same_without_a_webhook() {
 
 #[test]
 fn runners_register_with_a_token_where_the_class_says_so() {
+    registers_with("token");
+}
+
+/// Without a claim, and without a report.
+#[test]
+fn runners_are_told_their_credentials_at_the_launch_where_the_class_says_so() {
+    let log = registers_with("env");
+    assert!(!log.contains("Report"), "{log}");
+}
+
+/// Jobs run, on runners that were given these credentials alone; the daemon's log.
+fn registers_with(credentials: &str) -> String {
     let desk = Desk::open(true);
     desk.init();
     let text = fs::read_to_string(desk.config()).unwrap();
     assert_eq!(text.matches("[[classes]]\n").count(), 1, "{text}");
-    fs::write(desk.config(), text.replace("[[classes]]\n", "[[classes]]\ncredentials = \"token\"\n")).unwrap();
+    let class = format!("[[classes]]\ncredentials = \"{credentials}\"\n");
+    fs::write(desk.config(), text.replace("[[classes]]\n", &class)).unwrap();
     let daemon = desk.start(&[]);
     desk.jobs_wait_are_ignored_and_end();
     let (code, log) = daemon.end();
     assert_eq!(code, 0, "{log}");
     let given: Vec<&str> = log.lines().filter(|line| line.contains("gave a runner its credentials")).collect();
-    assert!(given.len() >= 2 && given.iter().all(|line| line.contains("token")), "{log}");
+    assert!(given.len() >= 2 && given.iter().all(|line| line.contains(credentials)), "{log}");
     assert!(!log.contains("ERROR") && !log.contains("practice-token"), "{log}");
+    log
 }
 
 #[test]

@@ -54,6 +54,7 @@ where
         make,
         a_launch_asked_for_often_is_one_machine,
         a_launch_that_was_cut_off_is_repeated,
+        a_launch_repeated_with_other_credentials_is_one_machine,
         tags_tell_what_runs,
         attempts_are_machines_of_their_own,
         an_end_is_told_of,
@@ -64,7 +65,7 @@ where
 }
 
 fn claim() -> ClaimEnv {
-    ClaimEnv { url: "http://127.0.0.1:9".into(), token: Secret::new("claim-token-of-the-contract") }
+    ClaimEnv::Ask { url: "http://127.0.0.1:9".into(), token: Secret::new("claim-token-of-the-contract") }
 }
 
 async fn launch(bench: &impl Bench, spec: &LaunchSpec) -> PortResult<TaskId> {
@@ -125,6 +126,18 @@ async fn a_launch_asked_for_often_is_one_machine<B: Bench>(bench: B) -> Checked 
     bench.end(&spec).await;
     gone(&*bench, &spec, &ids.remove(0)).await?;
     same("agents in the end", &bench.begun(&spec).await, &1)
+}
+
+/// Credentials are not stored: a repeated launch brings others.
+async fn a_launch_repeated_with_other_credentials_is_one_machine<B: Bench>(bench: B) -> Checked {
+    let spec = facts::launch("sr-dev-given", 1);
+    let given = |text: &str| ClaimEnv::Given(Secret::new(text));
+    let id = bench.engine().launch(&spec, &given("one")).await?;
+    until("an agent begins", async || Ok(bench.begun(&spec).await > 0)).await?;
+    same("handle", &bench.engine().launch(&spec, &given("another")).await?, &id)?;
+    same("agents", &bench.begun(&spec).await, &1)?;
+    bench.end(&spec).await;
+    gone(&bench, &spec, &id).await.map(drop)
 }
 
 async fn a_launch_that_was_cut_off_is_repeated<B: Bench>(bench: B) -> Checked {

@@ -255,6 +255,44 @@ fn a_job_that_is_cancelled_before_it_starts_lets_its_runner_go() {
     assert_eq!(desk.effects("stop"), 1);
 }
 
+const OUTFITTED: RunnerInput = RunnerInput::Outfitted { attempt: 1 };
+
+#[test]
+fn each_try_to_launch_with_credentials_has_a_name_of_its_own_and_stores_no_second_launch() {
+    let mut desk = Desk::new(6);
+    desk.tell(&[job(1, JobInput::Queued)]);
+    let runner = desk.live()[0].name.clone();
+    assert!(matches!(desk.runner(&runner, OUTFITTED), Outcome::Claimed { n: 1, .. }));
+    assert!(matches!(desk.runner(&runner, OUTFITTED), Outcome::Claimed { n: 2, .. }));
+    assert_eq!((desk.live()[0].state.label(), desk.launches().len()), ("Reserved", 1));
+    desk.runner(&runner, RunnerInput::Launched { attempt: 1, task: "t".into() });
+    assert_eq!(desk.runner(&runner, OUTFITTED), Outcome::Duplicate);
+    assert_eq!(desk.live()[0].claims, 2);
+}
+
+#[test]
+fn a_runner_without_a_route_is_not_launched_for_a_job_that_is_gone() {
+    let cancelled = || job(1, JobInput::Completed { conclusion: Conclusion::Cancelled, runner: "".into() });
+    let mut desk = Desk::new(6);
+    desk.tell(&[job(1, JobInput::Queued)]);
+    let runner = desk.live()[0].name.clone();
+    desk.tell(&[cancelled()]);
+    assert_eq!(desk.runner(&runner, OUTFITTED), Outcome::Go);
+    assert_eq!((desk.live().len(), desk.launches().len(), desk.effects("deregister")), (0, 0, 0));
+}
+
+/// An earlier try may have started its machine, which may be at work.
+#[test]
+fn one_that_may_have_been_launched_is_not_written_off() {
+    let mut desk = Desk::new(6);
+    desk.tell(&[job(1, JobInput::Queued)]);
+    let runner = desk.live()[0].name.clone();
+    desk.runner(&runner, OUTFITTED);
+    desk.tell(&[job(1, JobInput::InProgress { runner: "thief".into() })]);
+    assert!(matches!(desk.runner(&runner, OUTFITTED), Outcome::Claimed { n: 2, .. }));
+    assert_eq!(desk.live().len(), 1);
+}
+
 #[test]
 fn completed_without_a_runner_stops_nobody() {
     let mut desk = Desk::new(6);

@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 
 use fleet::{
-    event::Event,
-    ids::{JobId, Repo},
+    class::CredentialKind,
+    event::{Event, Registration},
+    ids::{JobId, RegistrationId, Repo},
     job::{Job, JobInput},
     reconcile::{Findings, Probe, Sight},
+    runner::{Runner, RunnerState},
 };
 
 use crate::decisions::{Desk, job};
@@ -60,4 +62,41 @@ fn what_no_row_stands_for_is_not_forgotten_while_nobody_looks() {
     assert!(!listed.contains_key("aside/acme/web/3"), "it is no longer open");
     desk.now_ms += 24 * 3_600_000;
     assert_eq!(sweep(&desk, &[], &[], &kept).suspicions, BTreeMap::new(), "GitHub has forgotten them as well");
+}
+
+/// A runner that was launched twice with credentials uses those that the engine took: the first, perhaps.
+#[test]
+fn registrations_of_each_try_to_launch_stay_while_their_runner_lives() {
+    let found = |credentials: CredentialKind| {
+        let mut desk = Desk::new(6);
+        desk.policy.classes[0].credentials = credentials;
+        desk.tell(&[job(1, JobInput::Queued)]);
+        let runner = Runner {
+            claims: 2,
+            state: RunnerState::Starting,
+            boot_deadline_ms: u64::MAX,
+            ..desk.ledger.runners().next().unwrap().clone()
+        };
+        let offline = |id, n| Registration {
+            id: RegistrationId(id),
+            name: runner.name.registered(n).into(),
+            online: false,
+            busy: false,
+        };
+        let registrations = BTreeMap::from([(runner.scope.clone(), vec![offline(1, 1), offline(2, 2)])]);
+        let sight = Sight {
+            now_ms: desk.now_ms,
+            jobs: &[],
+            runners: &[runner],
+            suspicions: &BTreeMap::new(),
+            tasks: Some(&[]),
+            list_lag_ms: 0,
+            registrations: &registrations,
+            listed: &BTreeMap::new(),
+            inventoried: true,
+        };
+        fleet::reconcile(&desk.policy, &sight).suspicions.into_keys().collect::<Vec<_>>()
+    };
+    assert_eq!(found(CredentialKind::Jit), ["orphan/acme/web/1"]);
+    assert_eq!(found(CredentialKind::Env), Vec::<String>::new());
 }

@@ -61,10 +61,9 @@ fn environment(settings: &DockerSettings, spec: &LaunchSpec, claim: &ClaimEnv) -
         all.extend(std::env::var(name).ok().filter(|_| passed).map(|value| format!("{name}={value}")));
     }
     let mut set = |name: &str, value: &str| all.push(format!("{name}={value}"));
-    set(env::URL, &claim.url);
-    set(env::RUNNER, spec.runner.as_str());
-    set(env::ATTEMPT, &spec.attempt.to_string());
-    set(env::CLAIM_TOKEN, claim.token.expose());
+    for (name, value) in claim.variables(spec) {
+        set(name, &value);
+    }
     // Where it is not given, the image says it.
     if let Some(dir) = &settings.runner_dir {
         set(env::RUNNER_DIR, dir);
@@ -119,7 +118,7 @@ mod tests {
     fn body(change: impl FnOnce(&mut DockerSettings)) -> ContainerCreateBody {
         let mut settings = DockerSettings::new("dev", "/data");
         change(&mut settings);
-        let claim = ClaimEnv { url: "http://172.17.0.1:8080".into(), token: Secret::new("t") };
+        let claim = ClaimEnv::Ask { url: "http://172.17.0.1:8080".into(), token: Secret::new("t") };
         of(&settings, false, "image", &facts::launch("sr-dev-a", 1), &claim)
     }
 
@@ -139,6 +138,6 @@ mod tests {
     fn the_daemons_own_variables_are_never_passed_on() {
         let env = body(|settings| settings.pass_env = vec!["PATH".into(), "GITHUB_TOKEN".into()]).env.unwrap();
         let names: Vec<&str> = env.iter().filter_map(|one| Some(one.split_once('=')?.0)).collect();
-        assert_eq!(names, ["PATH", env::URL, env::RUNNER, env::ATTEMPT, env::CLAIM_TOKEN]);
+        assert_eq!(names, ["PATH", env::RUNNER, env::ATTEMPT, env::URL, env::CLAIM_TOKEN]);
     }
 }

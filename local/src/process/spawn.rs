@@ -74,10 +74,7 @@ fn command(settings: &ProcessSettings, dir: &Folder, spec: &LaunchSpec, claim: &
         .env("HOME", dir.path("home"))
         .env("TMPDIR", dir.path("tmp"))
         .env(TRACKING, names::task_id(spec)?.as_str())
-        .env(env::URL, &claim.url)
-        .env(env::RUNNER, spec.runner.as_str())
-        .env(env::ATTEMPT, spec.attempt.to_string())
-        .env(env::CLAIM_TOKEN, claim.token.expose())
+        .envs(claim.variables(spec))
         .env(env::RUNNER_DIR, dir.path("runner"))
         .env(env::TASK_DIR, dir.dir());
     if settings.debug {

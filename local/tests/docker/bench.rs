@@ -173,7 +173,7 @@ pub(crate) fn settings(stage: &str, dir: &tempfile::TempDir) -> DockerSettings {
 }
 
 pub(crate) fn claim() -> ClaimEnv {
-    ClaimEnv { url: "http://127.0.0.1:9".into(), token: Secret::new(TOKEN) }
+    ClaimEnv::Ask { url: "http://127.0.0.1:9".into(), token: Secret::new(TOKEN) }
 }
 
 fn name(spec: &LaunchSpec) -> String {

@@ -104,7 +104,7 @@ impl World {
 }
 
 pub(crate) fn claim() -> ClaimEnv {
-    ClaimEnv { url: "http://127.0.0.1:9".into(), token: Secret::new(TOKEN) }
+    ClaimEnv::Ask { url: "http://127.0.0.1:9".into(), token: Secret::new(TOKEN) }
 }
 
 /// Waits for a condition.

@@ -14,7 +14,10 @@ use tokio::time::{Duration, Instant, timeout_at};
 
 use super::{ports::SECRET_PREFIX, world::World};
 use crate::hub::model::{DEFAULT_GROUP, NewRunner};
-use controller::{agent_api::Refusal, ports::Secret};
+use controller::{
+    agent_api::Refusal,
+    ports::{ClaimEnv, Secret},
+};
 
 /// An agent whose claims are not answered gives up after this time.
 const CLAIM_DEADLINE_MS: u64 = 10 * 60_000;
@@ -27,7 +30,7 @@ pub(crate) struct Machine {
     world: Arc<World>,
     spec: LaunchSpec,
     task: TaskId,
-    token: Secret,
+    told: ClaimEnv,
 }
 
 /// Credentials and times from a claim.
@@ -39,8 +42,8 @@ struct Claimed {
 }
 
 /// Starts the life of a machine.
-pub(crate) fn start(world: &Arc<World>, spec: &LaunchSpec, task: &TaskId, token: Secret) {
-    let machine = Machine { world: world.clone(), spec: spec.clone(), task: task.clone(), token };
+pub(crate) fn start(world: &Arc<World>, spec: &LaunchSpec, task: &TaskId, told: ClaimEnv) {
+    let machine = Machine { world: world.clone(), spec: spec.clone(), task: task.clone(), told };
     let life = tokio::spawn(async move { machine.live().await });
     if let Some(machine) = world.lock().cloud.get_mut(task) {
         machine.life = Some(life.abort_handle());
@@ -58,7 +61,11 @@ impl Machine {
         if world.fault("machine hangs at boot", |profile| profile.boot_hangs) {
             std::future::pending::<()>().await;
         }
-        let why = match self.claim().await {
+        let claimed = match &self.told {
+            ClaimEnv::Ask { token, .. } => self.claim(token).await,
+            ClaimEnv::Given(credentials) => self.given(credentials).await,
+        };
+        let why = match claimed {
             Ok(Some(claimed)) => self.run(&claimed).await,
             Ok(None) => "nothing to do",
             Err(why) => why,
@@ -66,28 +73,40 @@ impl Machine {
         world.end_machine(&self.task, why);
     }
 
-    async fn claim(&self) -> Result<Option<Claimed>, &'static str> {
+    /// Whoever was told its credentials asks nobody.
+    async fn given(&self, credentials: &Secret) -> Result<Option<Claimed>, &'static str> {
+        match serde_json::from_str(credentials.expose()) {
+            Ok(answer) => self.answered(answer).await,
+            Err(_) => Err("its credentials are no JSON"),
+        }
+    }
+
+    /// Registers as an answer says; `None`: there is nothing to do.
+    async fn answered(&self, answer: ClaimAnswer) -> Result<Option<Claimed>, &'static str> {
+        let ClaimAnswer::Run { name, credentials, boot_timeout_ms, idle_timeout_ms, heartbeat_ms } = answer else {
+            return Ok(None);
+        };
+        let Some(registration) = self.register(&name, &credentials).await else {
+            return Err(self.ended(false, EndReason::Exited).await);
+        };
+        Ok(Some(Claimed { registration, boot_ms: boot_timeout_ms, idle_ms: idle_timeout_ms, heartbeat_ms }))
+    }
+
+    async fn claim(&self, token: &Secret) -> Result<Option<Claimed>, &'static str> {
         let world = &self.world;
         let mut deadline_ms = world.now_ms() + CLAIM_DEADLINE_MS;
         while world.now_ms() < deadline_ms {
             let request =
                 ClaimRequest { protocol: PROTOCOL, runner: self.spec.runner.to_string(), attempt: self.spec.attempt };
-            let answer = world.fleet.claim(world, &self.token, &request).await;
+            let answer = world.fleet.claim(world, token, &request).await;
             world.trace(|| format!("{} claims: {answer:?}", self.spec.runner));
             let lost = world.fault("claim answer lost", |profile| profile.claim_lost);
             match answer.filter(|_| !lost) {
-                Some(Ok(ClaimAnswer::Run { name, credentials, boot_timeout_ms, idle_timeout_ms, heartbeat_ms })) => {
-                    let Some(registration) = self.register(&name, &credentials).await else {
-                        return Err(self.ended(false, EndReason::Exited).await);
-                    };
-                    let (boot_ms, idle_ms) = (boot_timeout_ms, idle_timeout_ms);
-                    return Ok(Some(Claimed { registration, boot_ms, idle_ms, heartbeat_ms }));
-                }
                 Some(Ok(ClaimAnswer::Wait { retry_after_ms })) => {
                     world.sleep(retry_after_ms).await;
                     deadline_ms = world.now_ms() + CLAIM_DEADLINE_MS;
                 }
-                Some(Ok(ClaimAnswer::Go)) => return Ok(None),
+                Some(Ok(answer @ (ClaimAnswer::Run { .. } | ClaimAnswer::Go))) => return self.answered(answer).await,
                 Some(Err(Refusal::Token | Refusal::Registered | Refusal::Protocol)) => return Err("claim refused"),
                 Some(Err(Refusal::Unavailable(_))) | None => world.sleep(world.dice(500..=5_000)).await,
             }
@@ -253,6 +272,7 @@ impl Machine {
     }
 
     async fn report(&self, report: Report) -> Option<ReportAnswer> {
+        let ClaimEnv::Ask { token, .. } = &self.told else { return None };
         if self.world.fault("report lost", |profile| profile.report_lost) {
             return None;
         }
@@ -262,6 +282,6 @@ impl Machine {
             attempt: self.spec.attempt,
             report,
         };
-        self.world.fleet.report(&self.world, &self.token, &request).await
+        self.world.fleet.report(&self.world, token, &request).await
     }
 }

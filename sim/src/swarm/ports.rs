@@ -302,7 +302,7 @@ impl SimCompute {
         if new {
             world.trace(|| format!("{task} starts"));
             world.check_caps();
-            machine::start(world, spec, &task, claim.token.clone());
+            machine::start(world, spec, &task, claim.clone());
         }
         Ok(task)
     }

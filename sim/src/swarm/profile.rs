@@ -74,6 +74,8 @@ pub struct Profile {
     pub polls: bool,
     /// The runners of the first class register with a token.
     pub tokens: bool,
+    /// The runners of the class `big` are told their credentials at the launch, and talk to nobody but GitHub.
+    pub env: bool,
     /// The runner group does not let the repositories have its runners.
     pub group_refuses: bool,
     /// A job outlives the maximum lifetime of its runner.
@@ -119,6 +121,7 @@ impl Profile {
             called: false,
             polls: false,
             tokens: false,
+            env: false,
             group_refuses: false,
         }
     }
@@ -128,9 +131,16 @@ impl Profile {
         let calm = Self::calm();
         match rng.u32(0..20) {
             0 => calm,
-            1 => Self { name: "all webhooks lost", all_lost: true, controllers: 2, polls: rng.bool(), ..calm },
+            1 => Self {
+                name: "all webhooks lost",
+                all_lost: true,
+                controllers: 2,
+                polls: rng.bool(),
+                env: rng.bool(),
+                ..calm
+            },
             2 => Self { name: "store emptied", store_lost: true, github: 1, ..Self::mixture(rng) },
-            3 => Self { name: "crashes", crash: 8, controllers: 2, answer_lost: 20, ..calm },
+            3 => Self { name: "crashes", crash: 8, controllers: 2, answer_lost: 20, env: rng.bool(), ..calm },
             4 => Self { name: "everything twice", twice: true, controllers: 2, ..calm },
             5 => Self { name: "no capacity", drought: true, refuse: 300, ..calm },
             6 => Self { name: "many hands", controllers: 4, direct: true, github: 1, ..calm },
@@ -142,6 +152,7 @@ impl Profile {
                 spot_at_work: 100,
                 spot_early: 50,
                 dies_idle: 200,
+                env: rng.bool(),
                 ..calm
             },
             8 => Self { name: "bad hub", github: 2, report_lost: 200, controllers: 2, tokens: true, ..calm },
@@ -186,6 +197,7 @@ impl Profile {
         profile.polls = rng.bool();
         profile.called = rng.bool();
         profile.tokens = rng.bool();
+        profile.env = rng.bool();
         profile
     }
 

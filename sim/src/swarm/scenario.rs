@@ -101,15 +101,16 @@ fn policy(rng: &mut Rng, profile: &Profile) -> Policy {
         allow: Allow { cpu_milli: Some([1_000, 4_000]), timeout_ms: Some([600_000, 3_600_000]), ..Allow::default() },
         ..Class::default()
     };
-    let credentials = if profile.tokens { CredentialKind::Token } else { CredentialKind::Jit };
+    let small = if profile.tokens { CredentialKind::Token } else { CredentialKind::Jit };
+    let big = if profile.env { CredentialKind::Env } else { CredentialKind::Jit };
     let repos = |names: &[&str]| names.iter().filter_map(|name| Repo::parse(name)).collect::<BTreeSet<_>>();
     let owner = |organization, names: &[&str]| Owner { organization, repositories: Some(repos(names)) };
     Policy {
         stage: "sim".into(),
         max: rng.u32(1..=12),
         classes: vec![
-            Class { credentials, ..class("small", &["self-hosted", "linux"], rng.u32(1..=10)) },
-            class("big", &["self-hosted", "linux", "big"], rng.u32(1..=6)),
+            Class { credentials: small, ..class("small", &["self-hosted", "linux"], rng.u32(1..=10)) },
+            Class { credentials: big, ..class("big", &["self-hosted", "linux", "big"], rng.u32(1..=6)) },
         ],
         owners: BTreeMap::from([
             ("acme".to_owned(), owner(false, &["acme/web", "acme/api", "acme/open"])),

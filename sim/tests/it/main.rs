@@ -19,6 +19,7 @@ mod http_face;
 mod limits;
 mod listings;
 mod many_hands;
+mod no_route;
 mod not_ours;
 mod operator;
 mod polling;

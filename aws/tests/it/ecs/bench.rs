@@ -63,7 +63,7 @@ pub(crate) async fn cloud(url: &str) -> Cloud {
 }
 
 pub(crate) fn claim() -> ClaimEnv {
-    ClaimEnv { url: "https://example.test".into(), token: Secret::new(TOKEN) }
+    ClaimEnv::Ask { url: "https://example.test".into(), token: Secret::new(TOKEN) }
 }
 
 impl World {

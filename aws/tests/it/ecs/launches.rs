@@ -189,9 +189,26 @@ async fn what_we_may_not_or_what_is_not_there_says_what_to_do() {
 #[tokio::test]
 async fn a_long_url_is_told_before_ecs_is_asked() {
     let world = World::new().await;
-    let long = ClaimEnv { url: format!("https://{}", "x".repeat(8_000)), token: Secret::new(TOKEN) };
+    let long = ClaimEnv::Ask { url: format!("https://{}", "x".repeat(8_000)), token: Secret::new(TOKEN) };
     says(&world.engine.launch(&spec(), &long).await.unwrap_err(), ErrorKind::Invalid, "ECS takes 8192: shorten");
     assert_eq!(world.calls("RunTask"), 0);
+}
+
+#[tokio::test]
+async fn credentials_take_the_place_of_url_and_token_and_a_repeated_launch_with_others_finds_its_task() {
+    let world = World::new().await;
+    let given = |text: &str| ClaimEnv::Given(Secret::new(text));
+    let first = world.engine.launch(&spec(), &given("one")).await.unwrap();
+    let variables = json!([
+        {"name": env::RUNNER, "value": "sr-dev-a"},
+        {"name": env::ATTEMPT, "value": "1"},
+        {"name": env::CREDENTIALS, "value": "one"},
+    ]);
+    assert_eq!(world.request()["overrides"]["containerOverrides"][0]["environment"], variables);
+    assert_eq!(world.engine.launch(&spec(), &given("another")).await.unwrap(), first);
+    assert_eq!(world.tasks(), 1);
+    let long = given(&"x".repeat(8_000));
+    says(&world.engine.launch(&spec(), &long).await.unwrap_err(), ErrorKind::Invalid, "too long for `credentials");
 }
 
 #[tokio::test]
@@ -200,9 +217,9 @@ async fn the_engine_sees_four_variables_and_no_secret_but_the_claim_token() {
     world.launch(&spec()).await.unwrap();
     let request = world.request();
     let overrides = json!({"containerOverrides": [{"name": "runner", "environment": [
-        {"name": env::URL, "value": "https://example.test"},
         {"name": env::RUNNER, "value": "sr-dev-a"},
         {"name": env::ATTEMPT, "value": "1"},
+        {"name": env::URL, "value": "https://example.test"},
         {"name": env::CLAIM_TOKEN, "value": TOKEN},
     ]}]});
     assert_eq!(request["overrides"], overrides);
