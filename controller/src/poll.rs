@@ -13,7 +13,7 @@ use std::{
 
 use fleet::{
     event::{Event, Outcome},
-    ids::{JobId, Repo, RunnerName},
+    ids::{JobId, Repo, RunId, RunnerName},
     job::JobInput,
     policy::{Placement, Policy},
     rota::{Cost, How, Looked, Outlook, Pace, Rota, Turn},
@@ -115,7 +115,7 @@ impl Controller {
         match self.heed(repo.owner(), look).await {
             Ok(look) => {
                 self.looked(repo, began_ms, &look).await;
-                self.hear(repo, look.jobs.unwrap_or_default()).await;
+                self.hear(repo, look.jobs.unwrap_or_default(), &look.unread).await;
             }
             Err(error) => self.look_failed(repo, &error),
         }
@@ -159,14 +159,14 @@ impl Controller {
     }
 
     /// Has decided on what is new among a repository's open jobs.
-    async fn hear(&self, repo: &Repo, jobs: Vec<Event>) {
+    async fn hear(&self, repo: &Repo, jobs: Vec<Event>, unread: &BTreeSet<RunId>) {
         let policy = self.policy();
         let now_ms = self.ports.clock.now_ms();
         let (news, missing) = {
             let mut polls = self.polls();
             let (ours, others): (Vec<_>, Vec<_>) = jobs.into_iter().partition(|event| is_ours(&policy, event));
             let mut news = polls.asides.news(others, now_ms);
-            let missing = polls.heard.missing(repo, &ours);
+            let missing = polls.heard.missing(repo, &ours, unread);
             news.extend(polls.heard.news(repo, ours, now_ms));
             (news, missing)
         };

@@ -2,7 +2,11 @@
 //!
 //! Every call may fail with a [`PortError`], whose kind is all that a caller branches on.
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::Arc,
+};
 
 use async_trait::async_trait;
 use fleet::{
@@ -12,7 +16,7 @@ use fleet::{
     drain::Drains,
     effect::{LaunchSpec, Notice, Pending},
     event::{Event, Registration, Task},
-    ids::{EffectId, JobId, RegistrationId, Repo, RunnerName, Scope, TaskId},
+    ids::{EffectId, JobId, RegistrationId, Repo, RunId, RunnerName, Scope, TaskId},
     job::Job,
     rota::{Cost, How},
     runner::Runner,
@@ -141,6 +145,8 @@ pub struct FailedDelivery {
 pub struct Look {
     /// Its open jobs; `None` if only its newest runs were looked at, and none of them is open.
     pub jobs: Option<Vec<Event>>,
+    /// Open runs that were not read because there are so many: nothing follows from their jobs' absence.
+    pub unread: BTreeSet<RunId>,
     /// Whether a run is open.
     pub open: bool,
     /// Whether its newest runs were looked at and are not what they were the last time.
@@ -173,7 +179,8 @@ pub trait GitHub: Send + Sync {
     /// One job, read directly (`QueuedDirect` if it is queued), as an event; `None` if there is no such job.
     async fn job(&self, repo: &Repo, id: JobId) -> PortResult<Option<Event>>;
 
-    /// The jobs of all runs that are queued, in progress, waiting or pending, as events.
+    /// The jobs of the runs that are queued, in progress, waiting or pending, as events; of so many of them as
+    /// [`fleet::rota::RUNS_PER_LISTING`].
     async fn open_jobs(&self, repo: &Repo) -> PortResult<Vec<Event>>;
 
     /// Looks whether a repository has open jobs, as cheaply as can be, and lists them if it has or is to.
@@ -181,7 +188,7 @@ pub trait GitHub: Send + Sync {
         let jobs = self.open_jobs(repo).await?;
         // As many as listing takes at the least.
         let cost = Cost { requests: 4, charged: 4 };
-        Ok(Look { open: !jobs.is_empty(), jobs: Some(jobs), changed: false, cost })
+        Ok(Look { open: !jobs.is_empty(), jobs: Some(jobs), unread: BTreeSet::new(), changed: false, cost })
     }
 
     /// The repositories of an owner.

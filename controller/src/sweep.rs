@@ -8,7 +8,7 @@ use std::{
 
 use fleet::{
     event::{Event, Registration},
-    ids::{Repo, Scope},
+    ids::{Repo, RunId, Scope},
     policy::Policy,
     reconcile::{Answer, Findings, Probe, Sight, Verdict, judge, repositories},
     rota::How,
@@ -111,7 +111,7 @@ impl Controller {
         let tasks = swept.keep(tasks, "the engine's machines cannot be listed");
         let repos = self.repositories(policy, scan, swept).await;
         let registrations = self.registrations(policy, scan, &repos, swept).await;
-        let listed = self.open_jobs(&repos, scan, swept).await;
+        let (listed, unread) = self.open_jobs(&repos, scan, swept).await;
         let suspicions = self.with_asides(scan);
         let sight = Sight {
             now_ms: self.ports.clock.now_ms(),
@@ -122,6 +122,7 @@ impl Controller {
             list_lag_ms: self.ports.compute.list_lag_ms(),
             registrations: &registrations,
             listed: &listed,
+            unread: &unread,
             inventoried: scan.inventoried,
         };
         let mut findings = self.decider.reconcile(policy, &sight);
@@ -195,10 +196,15 @@ impl Controller {
 
     /// Lists as the rota allows: those with open jobs; all of them where no poller looks. What it does not come to is
     /// first the next time.
-    async fn open_jobs(&self, repos: &BTreeSet<Repo>, scan: &Scan, swept: &mut Swept) -> BTreeMap<Repo, Vec<Event>> {
+    async fn open_jobs(
+        &self,
+        repos: &BTreeSet<Repo>,
+        scan: &Scan,
+        swept: &mut Swept,
+    ) -> (BTreeMap<Repo, Vec<Event>>, BTreeSet<RunId>) {
         let wanted: BTreeSet<Repo> = scan.open_jobs.iter().map(|job| job.facts.repo.clone()).collect();
         let due = self.polls().begin_sweep(repos, &wanted, self.ports.clock.now_ms());
-        let mut lists = BTreeMap::new();
+        let (mut lists, mut unread) = (BTreeMap::new(), BTreeSet::new());
         for repo in due {
             let began_ms = self.ports.clock.now_ms();
             if !self.polls().rota.may_list(began_ms) {
@@ -211,10 +217,11 @@ impl Controller {
             let look = self.heed(repo.owner(), look).await.inspect_err(|error| self.look_failed(&repo, error));
             if let Some(look) = swept.keep(look, "open jobs cannot be listed") {
                 self.looked(&repo, began_ms, &look).await;
+                unread.extend(look.unread);
                 lists.insert(repo, look.jobs.unwrap_or_default());
             }
         }
-        lists
+        (lists, unread)
     }
 
     /// So many of them, each sweep the next ones.

@@ -14,7 +14,7 @@ use std::{
 use crate::{
     class::CredentialKind,
     event::{Event, Registration, Task},
-    ids::{JobId, RegistrationId, Repo, RunnerName, Scope, TaskId},
+    ids::{JobId, RegistrationId, Repo, RunId, RunnerName, Scope, TaskId},
     job::{Job, JobInput, JobState},
     policy::{Placement, Policy},
     runner::{END_GRACE_MS, Runner, RunnerInput, RunnerState},
@@ -46,8 +46,10 @@ pub struct Sight<'a> {
     pub list_lag_ms: u64,
     /// GitHub's complete lists of runners.
     pub registrations: &'a BTreeMap<Scope, Vec<Registration>>,
-    /// GitHub's complete lists of open jobs.
+    /// GitHub's lists of open jobs.
     pub listed: &'a BTreeMap<Repo, Vec<Event>>,
+    /// Open runs that are not in them, because there are so many.
+    pub unread: &'a BTreeSet<RunId>,
     /// Whether all that the engine runs has been adopted since the store began.
     pub inventoried: bool,
 }
@@ -384,8 +386,8 @@ impl<'a> Sweep<'a> {
             (facts.id == job.facts.id).then_some(input)
         });
         match (&job.state, input) {
-            // Not in any open run: it has ended, or the list lags.
-            (_, None) => true,
+            // Not in any open run that was read: it has ended, or the list lags.
+            (_, None) => !self.sight.unread.contains(&job.facts.run_id),
             // GitHub may have queued it again.
             (JobState::Running { .. }, Some(JobInput::Queued | JobInput::QueuedDirect | JobInput::Waiting)) => true,
             (JobState::Running { runner, .. }, Some(_)) => self.runner_is_gone(runner),

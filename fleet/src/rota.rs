@@ -18,7 +18,7 @@ use self::{
     watch::{Kind, Watch},
 };
 pub use self::{outlook::Outlook, watch::Looked};
-use crate::ids::Repo;
+use crate::ids::{Repo, RunId};
 
 /// Share of GitHub's limits that looking for jobs may take, in per cent. The rest is for claims and repairs.
 pub const SHARE_PERCENT: u32 = 40;
@@ -54,6 +54,10 @@ pub const FAILED_COST: Cost = Cost { requests: 5, charged: 5 };
 /// Longest wait before a repository is tried again that cannot be read.
 pub const FAILED_WAIT_MAX_MS: u64 = 10 * 60_000;
 
+/// Open runs whose jobs one listing reads, a request each; the others have their turn in the next ones. All runs of a
+/// burst at once would use up GitHub's limit, and nobody could be given credentials.
+pub const RUNS_PER_LISTING: usize = 100;
+
 /// So many rounds are looked ahead when it is asked whether what they cost can be spent at once.
 const ROUNDS_AHEAD: u32 = 2;
 
@@ -81,6 +85,17 @@ impl std::ops::AddAssign for Cost {
         self.requests = self.requests.saturating_add(other.requests);
         self.charged = self.charged.saturating_add(other.charged);
     }
+}
+
+/// The open runs whose jobs a listing reads, from the one after `last` on, and those that it leaves out.
+pub fn runs_to_read(open: impl IntoIterator<Item = RunId>, last: Option<RunId>) -> (Vec<RunId>, BTreeSet<RunId>) {
+    let mut runs: Vec<RunId> = open.into_iter().collect::<BTreeSet<_>>().into_iter().collect();
+    if runs.len() > RUNS_PER_LISTING {
+        let start = runs.iter().position(|run| last.is_none_or(|last| *run > last)).unwrap_or(0);
+        runs.rotate_left(start);
+    }
+    let left_out = runs.split_off(runs.len().min(RUNS_PER_LISTING));
+    (runs, left_out.into_iter().collect())
 }
 
 /// How often is looked, and at what expense.

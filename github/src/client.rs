@@ -31,7 +31,7 @@ use fleet::{
 };
 use tokio::sync::OnceCell;
 
-use self::{app_deliveries::Recent, etags::Etags, glance::Glances, known::Known, transport::Transport};
+use self::{app_deliveries::Recent, etags::Etags, glance::Glances, jobs::Cursors, known::Known, transport::Transport};
 pub use self::{
     check::Checked,
     groups::RunnerGroup,
@@ -60,6 +60,7 @@ pub struct Client {
     /// Repositories' numbers.
     repositories: Known<Repo>,
     glances: Glances,
+    cursors: Cursors,
 }
 
 impl Client {
@@ -82,6 +83,7 @@ impl Client {
             recent: Mutex::new(None),
             repositories: Known::new(),
             glances: Glances::default(),
+            cursors: Cursors::default(),
         })
     }
 }

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use fleet::{
     event::Event,
-    ids::{JobId, Repo},
+    ids::{JobId, Repo, RunId},
     job::JobInput,
 };
 
@@ -22,7 +22,15 @@ const ASIDES_MAX: usize = 10_000;
 
 /// Jobs by repository, as they were last told.
 #[derive(Debug, Default)]
-pub(super) struct Heard(BTreeMap<Repo, BTreeMap<JobId, (JobInput, u64)>>);
+pub(super) struct Heard(BTreeMap<Repo, BTreeMap<JobId, Told>>);
+
+/// How a job was last told.
+#[derive(Debug)]
+struct Told {
+    run: RunId,
+    input: JobInput,
+    at_ms: u64,
+}
 
 impl Heard {
     /// Only these repositories are served.
@@ -37,20 +45,21 @@ impl Heard {
         for event in jobs {
             let Event::Job { facts, input } = &event else { continue };
             let known = heard.get(&facts.id);
-            if known.is_none_or(|(last, at_ms)| last != input || now_ms >= at_ms + TELL_AGAIN_MS) {
-                heard.insert(facts.id, (input.clone(), now_ms));
+            if known.is_none_or(|told| told.input != *input || now_ms >= told.at_ms + TELL_AGAIN_MS) {
+                heard.insert(facts.id, Told { run: facts.run_id, input: input.clone(), at_ms: now_ms });
                 news.push(event);
             }
         }
         news
     }
 
-    /// The jobs that were told before and are not among these.
-    pub(super) fn missing(&self, repo: &Repo, jobs: &[Event]) -> Vec<JobId> {
+    /// The jobs that were told before and are not among these, which are all but those of runs that were not read.
+    pub(super) fn missing(&self, repo: &Repo, jobs: &[Event], unread: &BTreeSet<RunId>) -> Vec<JobId> {
         let Some(heard) = self.0.get(repo) else { return Vec::new() };
         let id = |event: &Event| if let Event::Job { facts, .. } = event { Some(facts.id) } else { None };
         let listed: BTreeSet<JobId> = jobs.iter().filter_map(id).collect();
-        heard.keys().filter(|job| !listed.contains(job)).copied().collect()
+        let ended = heard.iter().filter(|(job, told)| !listed.contains(job) && !unread.contains(&told.run));
+        ended.map(|(job, _)| *job).collect()
     }
 
     /// A job has ended.
@@ -63,7 +72,7 @@ impl Heard {
     /// Everything of a repository is told again.
     pub(super) fn forget(&mut self, repo: &Repo) {
         if let Some(heard) = self.0.get_mut(repo) {
-            heard.values_mut().for_each(|(_, at_ms)| *at_ms = 0);
+            heard.values_mut().for_each(|told| told.at_ms = 0);
         }
     }
 }
@@ -108,7 +117,7 @@ impl Asides {
 
 #[cfg(test)]
 mod tests {
-    use fleet::{ids::RunId, job::JobFacts};
+    use fleet::job::JobFacts;
 
     use super::*;
 
@@ -148,12 +157,14 @@ mod tests {
         let mut heard = Heard::default();
         let jobs = vec![job(1, JobInput::Queued), job(2, JobInput::Queued)];
         heard.news(&repo(), jobs.clone(), 1_000);
-        assert_eq!(heard.missing(&repo(), &jobs[..1]), [JobId(2)]);
-        assert_eq!(heard.missing(&repo(), &jobs), []);
+        let none = BTreeSet::new();
+        assert_eq!(heard.missing(&repo(), &jobs[..1], &none), [JobId(2)]);
+        assert_eq!(heard.missing(&repo(), &jobs[..1], &[RunId(1)].into()), [], "its run was not read");
+        assert_eq!(heard.missing(&repo(), &jobs, &none), []);
         heard.ended(&repo(), JobId(2));
-        assert_eq!(heard.missing(&repo(), &[]), [JobId(1)]);
+        assert_eq!(heard.missing(&repo(), &[], &none), [JobId(1)]);
         heard.know(&BTreeSet::new());
-        assert_eq!(heard.missing(&repo(), &[]), []);
+        assert_eq!(heard.missing(&repo(), &[], &none), []);
     }
 
     #[test]

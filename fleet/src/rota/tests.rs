@@ -191,6 +191,24 @@ fn repositories_come_and_go() {
     assert_eq!(rota.outlook(BEGIN_MS).repositories, 1);
 }
 
+#[test]
+fn runs_are_read_in_turns_where_there_are_many() {
+    let open = || (1..=250).map(RunId);
+    let (mut last, mut read) = (None, Vec::new());
+    for _ in 0..3 {
+        let (runs, left_out) = runs_to_read(open(), last);
+        assert_eq!((runs.len(), left_out.len()), (100, 150));
+        last = runs.last().copied();
+        read.extend(runs);
+    }
+    assert_eq!(
+        (read[0], read[99], read[200], read[249], read[250]),
+        (RunId(1), RunId(100), RunId(201), RunId(250), RunId(1))
+    );
+    let few = runs_to_read((1..=3).map(RunId), Some(RunId(2)));
+    assert_eq!(few, (vec![RunId(1), RunId(2), RunId(3)], BTreeSet::new()));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 16, ..ProptestConfig::default() })]
 

@@ -1,6 +1,6 @@
 //! Sweeps by example: what is suspected, and when it is looked into.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use fleet::{
     class::CredentialKind,
@@ -25,6 +25,7 @@ fn sweep(desk: &Desk, jobs: &[Job], listed: &[&Repo], suspicions: &BTreeMap<Stri
         list_lag_ms: 0,
         registrations: &BTreeMap::new(),
         listed: &listed,
+        unread: &BTreeSet::new(),
         inventoried: true,
     };
     fleet::reconcile(&desk.policy, &sight)
@@ -93,6 +94,7 @@ fn registrations_of_each_try_to_launch_stay_while_their_runner_lives() {
             list_lag_ms: 0,
             registrations: &registrations,
             listed: &BTreeMap::new(),
+            unread: &BTreeSet::new(),
             inventoried: true,
         };
         fleet::reconcile(&desk.policy, &sight).suspicions.into_keys().collect::<Vec<_>>()

@@ -3,7 +3,7 @@
 //! Of an answer only its ETag and that one bit are kept: with hundreds of repositories the bodies would be too many.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Mutex, PoisonError},
 };
 
@@ -67,7 +67,7 @@ impl Client {
         let (open, changed) = self.glance(repo).await?;
         let cost = Cost::of_request(!changed);
         if !open {
-            return Ok(Look { jobs: None, open, changed, cost });
+            return Ok(Look { jobs: None, unread: BTreeSet::new(), open, changed, cost });
         }
         let mut look = self.list_open_jobs(repo).await?;
         look.cost += cost;

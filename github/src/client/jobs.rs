@@ -1,13 +1,16 @@
 //! Jobs: read one, find the open ones, run one again; and the repositories of an owner, in which to look for them.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Mutex, PoisonError},
+};
 
 use controller::ports::{ErrorKind, Look, PortResult};
 use fleet::{
     event::Event,
     ids::{JobId, Repo, RunId},
     job::JobInput,
-    rota::Cost,
+    rota::{Cost, runs_to_read},
 };
 
 use super::{Client, found};
@@ -31,6 +34,22 @@ const JOB_PAGES_MAX: u32 = 100;
 /// Repositories of one owner that are looked at.
 const REPO_PAGES_MAX: u32 = 100;
 
+/// The run of each repository whose jobs were read last, where they cannot all be read at once.
+#[derive(Debug, Default)]
+pub(super) struct Cursors(Mutex<BTreeMap<Repo, RunId>>);
+
+impl Cursors {
+    fn choose(&self, repo: &Repo, open: impl Iterator<Item = RunId>) -> (Vec<RunId>, BTreeSet<RunId>) {
+        let mut cursors = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (read, unread) = runs_to_read(open, cursors.get(repo).copied());
+        match read.last().filter(|_| !unread.is_empty()) {
+            Some(last) => cursors.insert(repo.clone(), *last),
+            None => cursors.remove(repo),
+        };
+        (read, unread)
+    }
+}
+
 impl Client {
     /// One job, directly.
     pub(super) async fn read_job(&self, repo: &Repo, id: JobId) -> PortResult<Option<Event>> {
@@ -43,7 +62,7 @@ impl Client {
         event.map(Some).map_err(|why| unreadable(ask.call, why))
     }
 
-    /// The jobs that have not ended. One request after the other: GitHub asks for that.
+    /// The jobs that have not ended, of as many runs as a listing may read. One request after the other: GitHub asks for that.
     pub(super) async fn list_open_jobs(&self, repo: &Repo) -> PortResult<Look> {
         let mut runs: BTreeMap<RunId, Option<bool>> = BTreeMap::new();
         let mut cost = Cost::default();
@@ -54,15 +73,17 @@ impl Client {
             runs.extend(listing.read_so_far(&ask));
         }
         let open = !runs.is_empty();
+        let (read, unread) = self.cursors.choose(repo, runs.keys().copied());
         let mut jobs = BTreeMap::new();
-        for (run, public) in runs {
+        for run in read {
+            let public = runs.get(&run).copied().flatten();
             for event in self.open_jobs_of(repo, run, public, &mut cost).await? {
                 if let Event::Job { facts, .. } = &event {
                     jobs.insert(facts.id, event);
                 }
             }
         }
-        Ok(Look { jobs: Some(jobs.into_values().collect()), open, changed: false, cost })
+        Ok(Look { jobs: Some(jobs.into_values().collect()), unread, open, changed: false, cost })
     }
 
     async fn open_jobs_of(

@@ -1,13 +1,15 @@
 //! The real client against the simulated GitHub over HTTP: Apps, what they may, webhooks that failed, polling.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use controller::ports::{Clock, ErrorKind, GitHub, JitRequest, PortError, Secret};
 use fleet::{
     class::Pool,
     decide::Moment,
-    ids::{Repo, Scope},
+    event::Event,
+    ids::{Repo, RunId, Scope},
     labels::LabelSet,
+    rota::{How, RUNS_PER_LISTING},
 };
 use github::{App, AppKey, AppTokens, Client, HookSet, Settings, StaticToken, TokenSource, release::this_platform};
 use sim::{
@@ -186,6 +188,29 @@ async fn polling_what_did_not_change_costs_no_rate_limit() {
         // The queued runs, and the jobs of the new one.
         assert_eq!(used(), before + 2);
     }
+}
+
+#[tokio::test]
+async fn of_hundreds_of_open_runs_each_look_reads_the_next() {
+    let server = github().await;
+    let client = client(&server, StaticToken::new(TOKEN));
+    server.handle().with(|hub, now_ms| {
+        for i in 0..RUNS_PER_LISTING + 30 {
+            hub.submit(now_ms, NewJob::new(&repo(), &format!("build-{i}"), &["linux"]));
+        }
+    });
+    let mut found = BTreeSet::new();
+    for _ in 0..2 {
+        let look = client.look(&repo(), How::List).await.unwrap();
+        assert_eq!((look.unread.len(), look.open), (30, true));
+        let jobs = look.jobs.unwrap();
+        assert_eq!(jobs.len(), RUNS_PER_LISTING);
+        let runs = jobs.iter().map(|event| if let Event::Job { facts, .. } = event { facts.run_id } else { RunId(0) });
+        let runs: BTreeSet<RunId> = runs.collect();
+        assert!(runs.is_disjoint(&look.unread));
+        found.extend(runs);
+    }
+    assert_eq!(found.len(), RUNS_PER_LISTING + 30);
 }
 
 #[tokio::test]

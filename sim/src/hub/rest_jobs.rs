@@ -1,5 +1,7 @@
 //! REST operations on runs, jobs and hook deliveries (FACTS §1, §2).
 
+use std::collections::BTreeSet;
+
 use std::sync::Arc;
 
 use fleet::ids::{JobId, Repo, RunId, Scope};
@@ -205,16 +207,35 @@ impl Hub {
     /// # Errors
     /// As GitHub refuses one of the calls.
     pub fn open_jobs(&mut self, now_ms: u64, repo: &Repo) -> RestResult<Vec<JobSnapshot>> {
-        let mut open = Vec::new();
+        let runs: Vec<RunId> = self.open_runs(now_ms, repo)?.into_iter().collect();
+        self.open_jobs_of(now_ms, repo, &runs)
+    }
+
+    /// The runs of a repository that are in one of the open states.
+    ///
+    /// # Errors
+    /// As GitHub refuses one of the calls.
+    pub fn open_runs(&mut self, now_ms: u64, repo: &Repo) -> RestResult<BTreeSet<RunId>> {
+        let mut open = BTreeSet::new();
         for status in OPEN_RUNS {
-            for run in self.all_runs(now_ms, repo, status)? {
-                for page in 1.. {
-                    let jobs = self.run_jobs(now_ms, repo, run.id, page, PER_PAGE_MAX)?;
-                    let last = page * PER_PAGE_MAX >= jobs.total;
-                    open.extend(jobs.items.into_iter().filter(|job| job.status != Shown::Completed));
-                    if last {
-                        break;
-                    }
+            open.extend(self.all_runs(now_ms, repo, status)?.into_iter().map(|run| run.id));
+        }
+        Ok(open)
+    }
+
+    /// The open jobs of these runs.
+    ///
+    /// # Errors
+    /// As GitHub refuses one of the calls.
+    pub fn open_jobs_of(&mut self, now_ms: u64, repo: &Repo, runs: &[RunId]) -> RestResult<Vec<JobSnapshot>> {
+        let mut open = Vec::new();
+        for run in runs {
+            for page in 1.. {
+                let jobs = self.run_jobs(now_ms, repo, *run, page, PER_PAGE_MAX)?;
+                let last = page * PER_PAGE_MAX >= jobs.total;
+                open.extend(jobs.items.into_iter().filter(|job| job.status != Shown::Completed));
+                if last {
+                    break;
                 }
             }
         }
@@ -264,7 +285,7 @@ impl Hub {
     /// As GitHub refuses.
     pub fn failed_deliveries(&mut self, now_ms: u64, scope: &Scope, since_ms: u64) -> RestResult<Vec<Failed>> {
         let (records, _) = self.deliveries(now_ms, Some(scope), None, usize::MAX, false)?;
-        let (mut failed, mut settled) = (Vec::new(), std::collections::BTreeSet::new());
+        let (mut failed, mut settled) = (Vec::new(), BTreeSet::new());
         for record in records {
             // Newest first: what was tried again later, with success or not, speaks for the older ones.
             let at_ms = record.delivered_ms.unwrap_or(0);

@@ -5,11 +5,14 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use fleet::{
+    budget::Grant,
     effect::LaunchSpec,
     event::Task,
     ids::{RegistrationId, RunnerName, TaskId},
 };
 use tokio::task::AbortHandle;
+
+use crate::aws::ecs::model::Limits;
 
 /// How long the engine remembers a stopped machine (ECS: about an hour).
 const REMEMBER_MS: u64 = 3_600_000;
@@ -31,6 +34,7 @@ pub(crate) struct Machine {
 /// All machines of one world.
 #[derive(Debug, Default)]
 pub(crate) struct Cloud {
+    rates: Limits,
     machines: BTreeMap<TaskId, Machine>,
     /// Machines ever started.
     pub(crate) started: u64,
@@ -39,6 +43,12 @@ pub(crate) struct Cloud {
 }
 
 impl Cloud {
+    /// Whether ECS would take one more launch now: its rates of calls and of launches are those of [`crate::aws::ecs`].
+    pub(crate) fn admit(&mut self, now_ms: u64) -> bool {
+        let rates = [&mut self.rates.run_task_calls, &mut self.rates.launches];
+        rates.into_iter().flatten().all(|bucket| bucket.take(1, now_ms) == Grant::Granted)
+    }
+
     /// The handle that a launch has or will have: one token, one machine.
     pub(crate) fn handle(spec: &LaunchSpec) -> TaskId {
         format!("task/{}/{}", spec.runner, spec.attempt).into()

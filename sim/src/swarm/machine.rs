@@ -8,6 +8,7 @@ use fleet::{
     ids::{JobId, RegistrationId, TaskId},
     job::Conclusion,
     labels::LabelSet,
+    runner::RunnerInput,
     wire::{ClaimAnswer, ClaimRequest, Credentials, EndReason, PROTOCOL, Report, ReportAnswer, ReportRequest},
 };
 use tokio::time::{Duration, Instant, timeout_at};
@@ -24,6 +25,9 @@ const CLAIM_DEADLINE_MS: u64 = 10 * 60_000;
 
 /// After SIGINT the runner program gives its worker 7.5 s (FACTS §3). A job with less than that to go ends by itself.
 const INTERRUPT_MS: u64 = 7_500;
+
+/// A job takes that long to be interrupted: ECS's word of the notice is heard before the job's end is.
+const INTERRUPT_MIN_MS: u64 = 2_500;
 
 /// What the machine knows of itself.
 pub(crate) struct Machine {
@@ -191,7 +195,7 @@ impl Machine {
                 && self.assigned(claimed.registration).is_none()
             {
                 if world.fault("spot notice before a job", |profile| profile.spot_early) {
-                    self.report(Report::SpotNotice).await;
+                    self.noticed().await;
                 }
                 return self.kill_idle(claimed.registration);
             }
@@ -244,17 +248,25 @@ impl Machine {
     /// SIGTERM while a job runs: that is told, and the runner program interrupts the job.
     async fn taken_back(&self, job: JobId, id: RegistrationId, left_ms: u64) -> &'static str {
         let world = &self.world;
-        self.report(Report::SpotNotice).await;
+        self.noticed().await;
         if left_ms <= INTERRUPT_MS {
             world.sleep(left_ms).await;
             self.finish_job(job, id, Conclusion::Success);
         } else {
-            world.sleep(world.dice(0..=INTERRUPT_MS)).await;
+            world.sleep(world.dice(INTERRUPT_MIN_MS..=INTERRUPT_MS)).await;
             world.lock().interrupted.insert(job);
             self.finish_job(job, id, Conclusion::Failure);
         }
         world.sleep(world.dice(200..=3_000)).await;
         self.ended(true, EndReason::Terminated).await
+    }
+
+    /// The agent tells it; where it has no way to, ECS's events do.
+    async fn noticed(&self) {
+        match self.told {
+            ClaimEnv::Ask { .. } => drop(self.report(Report::SpotNotice).await),
+            ClaimEnv::Given(_) => self.world.engine_says(self.spec.runner.clone(), RunnerInput::SpotNotice),
+        }
     }
 
     fn finish_job(&self, job: JobId, id: RegistrationId, conclusion: Conclusion) {

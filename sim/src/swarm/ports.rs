@@ -1,7 +1,7 @@
 //! The controller's ports over a simulated world: delays, failures, lost answers, and death at any call.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt,
     future::Future,
     hash::{DefaultHasher, Hash as _, Hasher as _},
@@ -21,8 +21,8 @@ use fleet::{
     decide::Moment,
     effect::{LaunchSpec, Notice, NoticeKind, Pending},
     event::{Event, Registration, Task},
-    ids::{EffectId, JobId, RegistrationId, Repo, Scope, TaskId},
-    rota::{Cost, How},
+    ids::{EffectId, JobId, RegistrationId, Repo, RunId, Scope, TaskId},
+    rota::{Cost, How, runs_to_read},
     view::{Decision, Keys, Record, View},
 };
 
@@ -100,12 +100,19 @@ impl Line {
 /// Runs that a glance shows.
 const GLANCE_RUNS: usize = 30;
 
-/// GitHub of a world, and what it last answered to a question that is asked again with an ETag.
-pub(crate) struct SimGitHub(Line, Mutex<BTreeMap<(&'static str, Repo), u64>>);
+/// GitHub of a world.
+pub(crate) struct SimGitHub {
+    line: Line,
+    /// What it last answered to a question that is asked again with an ETag.
+    answered: Mutex<BTreeMap<(&'static str, Repo), u64>>,
+    /// The run of a repository whose jobs were read last.
+    read: Mutex<BTreeMap<Repo, RunId>>,
+}
 
 impl SimGitHub {
     pub(crate) fn new(world: &Arc<World>, life: &Arc<Life>) -> Self {
-        Self(Line { world: world.clone(), life: life.clone() }, Mutex::default())
+        let line = Line { world: world.clone(), life: life.clone() };
+        Self { line, answered: Mutex::default(), read: Mutex::default() }
     }
 
     async fn rest<T: Send>(
@@ -113,8 +120,8 @@ impl SimGitHub {
         what: &'static str,
         work: impl Fn(&mut crate::hub::Hub, u64) -> Result<T, RestError> + Send + Sync,
     ) -> PortResult<T> {
-        let world = &self.0.world;
-        self.0
+        let world = &self.line.world;
+        self.line
             .call(what, 300, || {
                 let now_ms = world.now_ms();
                 let mut state = world.lock();
@@ -133,10 +140,10 @@ impl SimGitHub {
     fn changed(&self, what: &'static str, repo: &Repo, answer: &impl std::fmt::Debug, calls: u32) -> bool {
         let mut hasher = DefaultHasher::new();
         format!("{answer:?}").hash(&mut hasher);
-        let mut known = self.1.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.answered.lock().unwrap_or_else(PoisonError::into_inner);
         let changed = known.insert((what, repo.clone()), hasher.finish()) != Some(hasher.finish());
         if !changed {
-            let mut state = self.0.world.lock();
+            let mut state = self.line.world.lock();
             (0..calls).for_each(|_| state.hub.not_modified());
         }
         changed
@@ -211,13 +218,13 @@ impl GitHub for SimGitHub {
     }
 
     async fn delete_runner(&self, scope: &Scope, id: RegistrationId) -> PortResult<()> {
-        self.0.world.check_busy(id, "its registration was deleted");
+        self.line.world.check_busy(id, "its registration was deleted");
         found(self.rest("delete runner", |hub, now_ms| hub.delete_runner(now_ms, scope, id)).await).map(drop)
     }
 
     async fn job(&self, repo: &Repo, id: JobId) -> PortResult<Option<Event>> {
         let job = self.rest("read job", |hub, now_ms| hub.job(now_ms, repo, id)).await;
-        self.0.world.trace(|| format!("job {id} is read: {:?}", job.as_ref().map(|job| job.status)));
+        self.line.world.trace(|| format!("job {id} is read: {:?}", job.as_ref().map(|job| job.status)));
         found(job).map(|job| job.map(|job| job.event(true)))
     }
 
@@ -227,20 +234,27 @@ impl GitHub for SimGitHub {
     }
 
     async fn look(&self, repo: &Repo, how: How) -> PortResult<Look> {
-        let mut look = Look { jobs: None, open: true, changed: false, cost: Cost::default() };
+        let mut look = Look { jobs: None, unread: BTreeSet::new(), open: true, changed: false, cost: Cost::default() };
         if how == How::Glance {
             let (open, changed) = self.glance(repo).await?;
             look.cost += Cost::of_request(!changed);
             (look.open, look.changed) = (open, changed);
         }
         if look.open {
-            let (jobs, requests) = self
+            let last = self.read.lock().unwrap_or_else(PoisonError::into_inner).get(repo).copied();
+            let (jobs, read, unread, requests) = self
                 .rest("list jobs", |hub, now_ms| {
                     let before = hub.calls().made;
-                    let jobs = hub.open_jobs(now_ms, repo)?;
-                    Ok((jobs, u32::try_from(hub.calls().made - before).unwrap_or(u32::MAX)))
+                    let (read, unread) = runs_to_read(hub.open_runs(now_ms, repo)?, last);
+                    let jobs = hub.open_jobs_of(now_ms, repo, &read)?;
+                    let requests = u32::try_from(hub.calls().made - before).unwrap_or(u32::MAX);
+                    Ok((jobs, read.last().copied(), unread, requests))
                 })
                 .await?;
+            if let Some(read) = read {
+                self.read.lock().unwrap_or_else(PoisonError::into_inner).insert(repo.clone(), read);
+            }
+            look.unread = unread;
             let changed = self.changed("list jobs", repo, &jobs, requests);
             look.cost += Cost { requests, charged: if changed { requests } else { 0 } };
             look.open = !jobs.is_empty();
@@ -290,6 +304,12 @@ impl SimCompute {
         let now_ms = world.now_ms();
         let drought = world.lock().profile.drought && world.age_ms() < 8 * 60_000;
         let known = world.lock().cloud.get(&super::cloud::Cloud::handle(spec)).is_some();
+        if world.lock().profile.engine_rates && !world.lock().cloud.admit(now_ms) {
+            *world.lock().faults.entry("engine throttles").or_default() += 1;
+            // ECS does not say when to come back; its client does (`aws::ecs`).
+            let until_ms = now_ms + world.dice(1_000..=3_000);
+            return Err(PortError::new(ErrorKind::RateLimited { until_ms }, "Rate exceeded"));
+        }
         if !known && (drought || world.fault("engine refuses", |profile| profile.refuse)) {
             if drought {
                 *world.lock().faults.entry("no capacity").or_default() += 1;

@@ -12,6 +12,8 @@ pub struct Profile {
     /// Launches that the engine takes at once before its rate counts: Fargate's bucket has 100, of which calls for one
     /// machine each reach 20 (FACTS §4).
     pub launches_at_once: u32,
+    /// The engine holds to ECS's rates, and throttles who calls faster.
+    pub engine_rates: bool,
     /// The engine refuses all launches in the first quarter.
     pub drought: bool,
     /// An answer of the engine or GitHub is lost after the call took effect.
@@ -89,6 +91,7 @@ impl Profile {
             name: "calm",
             refuse: 0,
             launches_at_once: 100,
+            engine_rates: false,
             drought: false,
             answer_lost: 0,
             call_fails: 0,

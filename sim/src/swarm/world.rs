@@ -176,7 +176,7 @@ impl World {
         }
     }
 
-    /// A machine ends: the engine sends an event, which may get lost.
+    /// A machine ends, and the engine tells it.
     pub(crate) fn end_machine(self: &Arc<Self>, task: &TaskId, why: &str) {
         let now_ms = self.now_ms();
         let ended = {
@@ -193,14 +193,18 @@ impl World {
         let Some(runner) = ended else { return };
         self.trace(|| format!("{task} ended: {why}"));
         self.changed.notify_one();
+        self.engine_says(runner, RunnerInput::TaskGone { why: why.into() });
+    }
+
+    /// The engine sends an event, which may get lost.
+    pub(crate) fn engine_says(self: &Arc<Self>, runner: RunnerName, input: RunnerInput) {
         if self.fault("task event lost", |profile| profile.task_event_lost) {
             return;
         }
-        let (world, why) = (self.clone(), Arc::from(why));
+        let world = self.clone();
         tokio::spawn(async move {
             world.latency(2_000).await;
-            let event = Event::Runner { runner, input: RunnerInput::TaskGone { why } };
-            world.fleet.tell(&world, event).await;
+            world.fleet.tell(&world, Event::Runner { runner, input }).await;
         });
     }
 

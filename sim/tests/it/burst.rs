@@ -18,6 +18,9 @@ const REGISTERED_BY_JIT_WITHIN_MS: u64 = 367_000;
 /// Who registers with a token waits for no limit but the launches'.
 const REGISTERED_BY_TOKEN_WITHIN_MS: u64 = 60_000;
 
+/// More than that and GitHub refuses all calls for a while.
+const GITHUB_POINTS_A_MINUTE: u32 = 900;
+
 /// Machines are quick here: what is left is what the limits cost.
 const BOOT_MAX_MS: u64 = 2_000;
 
@@ -37,13 +40,15 @@ fn tokens_wait_for_no_limit_of_github() {
 fn burst(credentials: CredentialKind) -> u64 {
     let (mut launched_ms, mut registered_ms) = (0, 0);
     let times = (&mut launched_ms, &mut registered_ms);
-    Story::calm()
+    let told = Story::calm()
         .profile(|profile| {
             profile.called = true;
             profile.controllers = 2;
             profile.launches_at_once = 20;
             profile.boot_max_ms = BOOT_MAX_MS;
+            profile.engine_rates = true;
         })
+        .faults(|faults| faults.rest_rate_secondary = Some(GITHUB_POINTS_A_MINUTE))
         .policy(|policy| {
             policy.max = JOBS;
             for class in &mut policy.classes {
@@ -63,6 +68,7 @@ fn burst(credentials: CredentialKind) -> u64 {
                 world.until_done(job).await;
             }
         });
+    eprintln!("{:?} {:?}", told.faults, told.asked);
     eprintln!("{credentials:?}: last launch after {launched_ms} ms, last runner registered after {registered_ms} ms");
     assert!(launched_ms <= LAUNCHED_WITHIN_MS, "the last launch came after {launched_ms} ms");
     registered_ms

@@ -4,10 +4,12 @@
 use fleet::{
     effect::NoticeKind,
     ids::{JobId, Repo, Scope},
+    policy::Policy,
 };
 use sim::{
     hub::faults::{HubFaults, seen},
     swarm::{
+        profile::Profile,
         scene::Scene,
         story::{Story, Told},
     },
@@ -53,6 +55,30 @@ fn a_runner_that_github_shows_is_not_taken_for_one_that_never_booted() {
             world.until_done(job).await;
         });
     assert_eq!(told.started, 1);
+}
+
+/// More open runs than a listing reads: each job is found, none is doubted because its run was not read, and GitHub is
+/// not asked for more than it allows.
+#[test]
+fn hundreds_of_open_runs_are_read_in_turns() {
+    let crowd = |policy: &mut Policy| {
+        policy.max = 1_000;
+        policy.classes[0].max = 1_000;
+    };
+    let quick = |profile: &mut Profile| (profile.all_lost, profile.engine_rates) = (true, true);
+    let limited = |faults: &mut HubFaults| (faults.all_lost, faults.rest_rate_secondary) = (true, Some(900));
+    let story = Story::rough().policy(crowd).profile(quick).faults(limited).may_tell(NoticeKind::PoolStarved);
+    let told = story.run(|world| async move {
+        let jobs: Vec<JobId> = (0..920).map(|_| world.push("globex/one", LINUX)).collect();
+        jobs.iter().for_each(|job| world.lasts(*job, 40 * MINUTE));
+        world.pass(30 * MINUTE).await;
+        assert_eq!((world.machines(), world.asked("read job")), (920, 0));
+        for job in jobs {
+            world.until_done(job).await;
+        }
+    });
+    // What is known of most jobs is minutes old, so that some machines come for one that has been taken.
+    assert!(told.started <= 1_050, "{} machines for 920 jobs", told.started);
 }
 
 /// Deletes the registration of the only runner, as a person may do on GitHub's page.
