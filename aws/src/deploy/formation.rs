@@ -50,7 +50,19 @@ impl Formation {
     }
 
     pub(super) async fn standing(&self, name: &str) -> PortResult<Standing> {
-        Ok(self.stack(name).await?.map_or(Standing::Nothing, |stack| standing(&stack)))
+        let Some(stack) = self.stack(name).await? else { return Ok(Standing::Nothing) };
+        let standing = standing(&stack);
+        if standing != Standing::Nothing && !is_ours(&stack) {
+            return Err(PortError::new(
+                ErrorKind::Conflict,
+                format!(
+                    "the name {name} is taken by a stack of somebody else's ({}): give this stage another name, as `stage` \
+                     in the configuration or with `--stage`",
+                    stack.description().unwrap_or("it has no description")
+                ),
+            ));
+        }
+        Ok(standing)
     }
 
     pub(super) async fn outputs(&self, name: &str) -> PortResult<BTreeMap<String, String>> {
@@ -213,6 +225,11 @@ impl Formation {
 /// CloudFormation has no code of its own for a stack that is not there.
 fn is_missing(heard: &Heard) -> bool {
     matches!(heard, Heard::Refused { code, message } if code == "ValidationError" && message.contains("does not exist"))
+}
+
+/// Our template says whose it is. A stack of somebody else's would be changed into ours, or deleted.
+fn is_ours(stack: &Stack) -> bool {
+    stack.description().is_some_and(|text| text.starts_with(APPLICATION))
 }
 
 fn standing(stack: &Stack) -> Standing {

@@ -14,10 +14,14 @@ mod credentials;
 mod daemon;
 mod deliveries;
 mod demo;
+#[cfg(feature = "aws")]
+mod deploys;
 mod intake;
 mod no_file;
 mod practice;
 mod robust;
+#[cfg(feature = "aws")]
+mod scripted;
 mod secrets;
 mod send;
 mod setup;

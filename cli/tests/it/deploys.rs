@@ -1,0 +1,173 @@
+//! Deployments that do not go well, each with the message that a person reads: what it was, and what to do.
+
+use std::fs;
+
+use tempfile::TempDir;
+
+use crate::{
+    bench::{Ran, program, ran, write},
+    scripted::{OURS, Script, Scripted},
+};
+
+const CONFIG: &str = "stage = \"dev\"\n[owners.acme]\n[aws]\nregion = \"eu-west-1\"\nimage = \"ghcr.io/acme/runner:1\"\n[[classes]]\nname = \"small\"\n\
+                      labels = [\"self-hosted\", \"linux\"]\n";
+
+/// A folder with a configuration and code for the functions, and an AWS.
+struct Place {
+    folder: TempDir,
+    aws: Scripted,
+}
+
+impl Place {
+    fn with(script: Script) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        write(&folder.path().join("self-runners.toml"), CONFIG);
+        let place = Self { folder, aws: Scripted::play(script) };
+        place.make_code();
+        place
+    }
+
+    /// What `deploy` wants of code: names, sums, and nothing that it looks into.
+    fn make_code(&self) {
+        let dir = self.folder.path().join("code");
+        fs::create_dir(&dir).unwrap();
+        let names = ["WebhookHandlerGHA", "ScalerHandler", "SweepHandler", "AgentHandler", "HelloHandler"];
+        let sum = "2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae";
+        let mut sums = String::new();
+        for name in names {
+            fs::write(dir.join(format!("{name}.zip")), "foo").unwrap();
+            sums += &format!("{sum}  {name}.zip\n");
+        }
+        fs::write(dir.join("SHA256SUMS"), sums).unwrap();
+    }
+
+    fn run(&self, args: &[&str]) -> Ran {
+        let mut command = program();
+        command.args(args).args(["--endpoint-url", &self.aws.url]).current_dir(self.folder.path());
+        command
+            .env("AWS_ACCESS_KEY_ID", "id")
+            .env("AWS_SECRET_ACCESS_KEY", "key")
+            .env("AWS_EC2_METADATA_DISABLED", "true");
+        ran(command.output().unwrap())
+    }
+
+    fn deploy(&self) -> Ran {
+        self.run(&["deploy", "--yes", "--artifacts", "code"])
+    }
+}
+
+fn standing(description: &str, status: &'static str) -> Script {
+    Script {
+        stack: Some((description.to_owned(), status)),
+        becomes: "CREATE_COMPLETE",
+        quota: 100.0,
+        ..Script::default()
+    }
+}
+
+fn fresh(becomes: &'static str, events: &[[&'static str; 4]]) -> Script {
+    Script { becomes, events: events.to_vec(), quota: 100.0, ..Script::default() }
+}
+
+fn refusing(call: &'static str, code: &'static str, message: &'static str) -> Script {
+    Script { refused: [(call, [code, message])].into(), ..fresh("CREATE_COMPLETE", &[]) }
+}
+
+#[test]
+fn the_first_cause_of_a_failed_creation_is_told_and_the_next_step() {
+    let place = Place::with(fresh(
+        "ROLLBACK_COMPLETE",
+        &[
+            ["Vpc", "AWS::EC2::VPC", "CREATE_COMPLETE", ""],
+            ["Queue", "AWS::SQS::Queue", "CREATE_FAILED", "Resource creation cancelled"],
+            ["RunnersTable", "AWS::DynamoDB::Table", "CREATE_FAILED", "self-runners-dev already exists in stack other"],
+            [
+                "self-runners-dev",
+                "AWS::CloudFormation::Stack",
+                "ROLLBACK_IN_PROGRESS",
+                "The following resource(s) failed",
+            ],
+        ],
+    ));
+    let told = place.deploy();
+    let cause = "The first cause: RunnersTable (AWS::DynamoDB::Table): self-runners-dev already exists in stack other";
+    told.failed(1, &["ROLLBACK_COMPLETE", cause, "after the next `deploy` or `destroy`"]);
+    assert!(told.out.contains("CREATE_COMPLETE") && told.out.contains("Vpc"), "{told:?}");
+}
+
+#[test]
+fn a_permission_that_cloudformation_misses_is_named() {
+    let reason = "User: arn:aws:iam::111122223333:user/dev is not authorized to perform: iam:CreateRole on resource: r";
+    let place = Place::with(fresh("ROLLBACK_COMPLETE", &[["ScalerRole", "AWS::IAM::Role", "CREATE_FAILED", reason]]));
+    place.deploy().failed(1, &["ScalerRole (AWS::IAM::Role)", "iam:CreateRole"]);
+}
+
+#[test]
+fn remains_of_a_failed_creation_are_taken_away_and_it_is_begun_anew() {
+    let place = Place::with(standing(OURS, "ROLLBACK_COMPLETE"));
+    let told = place.deploy();
+    assert_eq!(told.code, 0, "{told:?}");
+    assert!(
+        told.out.contains("the first deployment failed (ROLLBACK_COMPLETE); its remains are taken away"),
+        "{told:?}"
+    );
+    assert_eq!(place.aws.done(), ["DeleteStack", "CreateChangeSet", "ExecuteChangeSet"]);
+}
+
+#[test]
+fn a_failed_rollback_waits_for_a_person() {
+    let place = Place::with(standing(OURS, "UPDATE_ROLLBACK_FAILED"));
+    place
+        .deploy()
+        .failed(1, &["stuck (UPDATE_ROLLBACK_FAILED)", "continue-update-rollback --stack-name self-runners-dev"]);
+    assert_eq!(place.aws.done(), [] as [&str; 0]);
+}
+
+#[test]
+fn what_is_under_way_is_waited_for() {
+    let place = Place::with(standing(OURS, "UPDATE_IN_PROGRESS"));
+    place.deploy().failed(1, &["under way at self-runners-dev (UPDATE_IN_PROGRESS)"]);
+}
+
+/// It would be changed into ours, or deleted.
+#[test]
+fn somebody_elses_stack_of_that_name_is_not_touched() {
+    for status in ["CREATE_COMPLETE", "ROLLBACK_COMPLETE", "UPDATE_ROLLBACK_FAILED"] {
+        let place = Place::with(standing("Payroll", status));
+        let words = ["self-runners-dev is taken by a stack of somebody else's (Payroll)", "another name"];
+        place.deploy().failed(1, &words);
+        place.run(&["deploy", "--dry-run", "--artifacts", "code"]).failed(1, &words);
+        place.run(&["destroy", "--yes", "--force"]).failed(1, &words);
+        place.run(&["status", "--stage", "dev"]).failed(1, &words);
+        assert_eq!(place.aws.done(), [] as [&str; 0]);
+    }
+}
+
+#[test]
+fn credentials_that_aws_refuses_are_told() {
+    let place = Place::with(refusing("GetCallerIdentity", "InvalidClientTokenId", "The security token is invalid"));
+    place.deploy().failed(1, &["AWS does not accept our credentials (The security token is invalid)", "log in again"]);
+    let expired = Place::with(refusing("GetCallerIdentity", "ExpiredToken", "The token is expired"));
+    expired.deploy().failed(1, &["log in again, and look at the clock"]);
+}
+
+#[test]
+fn a_permission_of_ours_that_is_missing_is_named() {
+    let message =
+        "User: arn:aws:iam::111122223333:user/dev is not authorized to perform: cloudformation:CreateChangeSet";
+    let place = Place::with(refusing("CreateChangeSet", "AccessDenied", message));
+    place.deploy().failed(1, &["the permission cloudformation:CreateChangeSet is missing"]);
+    let place = Place::with(refusing("PUT bucket", "AccessDenied", "Access Denied"));
+    place.deploy().failed(1, &["the permission s3:CreateBucket is missing"]);
+}
+
+/// As a new account's: one machine of four processors fits.
+#[test]
+fn a_quota_that_is_too_small_is_told_before_anything_is_made() {
+    let place = Place::with(Script { quota: 6.0, ..fresh("CREATE_COMPLETE", &[]) });
+    let told = place.deploy();
+    assert!(told.err.contains("Fargate's quota here is 6: 1 of the largest run at once"), "{told:?}");
+    assert_eq!(told.code, 0, "{told:?}");
+    let place = Place::with(Script { quota: 2.0, ..fresh("CREATE_COMPLETE", &[]) });
+    assert!(place.deploy().err.contains("none of its runners can start; raise L-3032A538"));
+}

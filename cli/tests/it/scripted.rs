@@ -1,0 +1,170 @@
+//! An AWS that plays what a local one does not: stacks whose creation fails, that are stuck or somebody else's, a small
+//! quota, refused credentials. It answers each call from a script, in the words of AWS's documentation, and notes which were
+//! made. The program that asks is the whole one.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard},
+};
+
+use axum::{
+    Router,
+    body::Bytes,
+    extract::State,
+    http::{HeaderMap, Method, StatusCode, Uri},
+};
+use tokio::{net::TcpListener, runtime::Runtime};
+
+/// What a stack's description begins with if it is ours.
+pub(crate) const OURS: &str = "self-runners, stage dev: short-lived machines for GitHub Actions";
+
+/// What is played. Times do not count: each step of a stack is seen by one look.
+#[derive(Debug, Default)]
+pub(crate) struct Script {
+    /// Description and status of the stack that is there.
+    pub(crate) stack: Option<(String, &'static str)>,
+    /// What a deployment ends as.
+    pub(crate) becomes: &'static str,
+    /// What happens meanwhile: resource, type, status, reason; the oldest first.
+    pub(crate) events: Vec<[&'static str; 4]>,
+    /// Calls that are refused: code and message.
+    pub(crate) refused: BTreeMap<&'static str, [&'static str; 2]>,
+    /// Fargate's processors on demand.
+    pub(crate) quota: f64,
+    /// Calls that changed something, in order.
+    pub(crate) done: Vec<String>,
+    /// Whether a change set was carried out.
+    pub(crate) executed: bool,
+}
+
+/// It listens, until it is dropped.
+pub(crate) struct Scripted {
+    script: Arc<Mutex<Script>>,
+    pub(crate) url: String,
+    _runtime: Runtime,
+}
+
+impl Scripted {
+    pub(crate) fn play(script: Script) -> Self {
+        let script = Arc::new(Mutex::new(script));
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let router = Router::new().fallback(answer).with_state(script.clone());
+        runtime.spawn(async move { axum::serve(listener, router).await });
+        Self { script, url, _runtime: runtime }
+    }
+
+    pub(crate) fn done(&self) -> Vec<String> {
+        lock(&self.script).done.clone()
+    }
+}
+
+fn lock(script: &Arc<Mutex<Script>>) -> MutexGuard<'_, Script> {
+    script.lock().unwrap()
+}
+
+async fn answer(
+    State(script): State<Arc<Mutex<Script>>>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> (StatusCode, String) {
+    let mut script = lock(&script);
+    let text = String::from_utf8_lossy(&body);
+    let action = text.split('&').find_map(|pair| pair.strip_prefix("Action=")).map(str::to_owned);
+    let target = headers.get("x-amz-target").and_then(|target| target.to_str().ok()?.rsplit('.').next());
+    let call = action.or(target.map(str::to_owned)).unwrap_or_else(|| format!("{method} bucket"));
+    if let Some([code, message]) = script.refused.get(call.as_str()) {
+        let error = format!("<Error><Type>Sender</Type><Code>{code}</Code><Message>{message}</Message></Error>");
+        let error = if call.ends_with("bucket") {
+            format!("<Error><Code>{code}</Code><Message>{message}</Message></Error>")
+        } else {
+            format!("<ErrorResponse>{error}<RequestId>r</RequestId></ErrorResponse>")
+        };
+        return (StatusCode::FORBIDDEN, error);
+    }
+    script.call(&call, &method, uri.path())
+}
+
+impl Script {
+    fn call(&mut self, call: &str, method: &Method, path: &str) -> (StatusCode, String) {
+        let good = |result: &str| {
+            (StatusCode::OK, format!("<{call}Response><{call}Result>{result}</{call}Result></{call}Response>"))
+        };
+        match call {
+            "GetCallerIdentity" => {
+                good("<Arn>arn:aws:iam::111122223333:user/dev</Arn><UserId>U</UserId><Account>111122223333</Account>")
+            }
+            "GetServiceQuota" => (StatusCode::OK, format!(r#"{{"Quota":{{"Value":{}}}}}"#, self.quota)),
+            "DescribeStacks" => match self.shown() {
+                Some(stack) => good(&format!("<Stacks><member>{stack}</member></Stacks>")),
+                None => (StatusCode::BAD_REQUEST, missing()),
+            },
+            "CreateChangeSet" => self.does(call, || good("<Id>arn:change</Id><StackId>arn:stack</StackId>")),
+            "DescribeChangeSet" => good(&format!(
+                "<Status>CREATE_COMPLETE</Status><Changes>{}</Changes>",
+                change("RunnersTable", "AWS::DynamoDB::Table")
+            )),
+            "ExecuteChangeSet" => {
+                self.executed = true;
+                self.stack = Some((OURS.to_owned(), self.becomes));
+                self.does(call, || good(""))
+            }
+            "DescribeStackEvents" => good(&format!("<StackEvents>{}</StackEvents>", self.happened())),
+            "DeleteStack" => {
+                self.stack = None;
+                self.does(call, || good(""))
+            }
+            "DeleteChangeSet" => self.does(call, || good("")),
+            _ => Self::bucket(method, path),
+        }
+    }
+
+    fn does<T>(&mut self, call: &str, answer: impl FnOnce() -> T) -> T {
+        self.done.push(call.to_owned());
+        answer()
+    }
+
+    fn shown(&self) -> Option<String> {
+        let (description, status) = self.stack.as_ref()?;
+        Some(format!(
+            "<StackId>arn:stack</StackId><StackName>self-runners-dev</StackName><Description>{description}</Description>\
+             <CreationTime>2026-01-01T00:00:00Z</CreationTime><StackStatus>{status}</StackStatus>"
+        ))
+    }
+
+    /// The newest first, as CloudFormation tells them.
+    fn happened(&self) -> String {
+        let all = self.events.iter().enumerate().filter(|_| self.executed).rev();
+        let event = |(n, [id, kind, status, reason]): (usize, &[&str; 4])| {
+            format!(
+                "<member><StackId>arn:stack</StackId><StackName>self-runners-dev</StackName><EventId>{n}</EventId>\
+                 <LogicalResourceId>{id}</LogicalResourceId><ResourceType>{kind}</ResourceType>\
+                 <ResourceStatus>{status}</ResourceStatus><ResourceStatusReason>{reason}</ResourceStatusReason>\
+                 <Timestamp>2026-01-01T00:00:00Z</Timestamp></member>"
+            )
+        };
+        all.map(event).collect()
+    }
+
+    fn bucket(method: &Method, path: &str) -> (StatusCode, String) {
+        let is_object = path.trim_start_matches('/').contains('/');
+        let status = if *method == Method::HEAD && is_object { StatusCode::NOT_FOUND } else { StatusCode::OK };
+        (status, String::new())
+    }
+}
+
+fn change(id: &str, kind: &str) -> String {
+    format!(
+        "<member><Type>Resource</Type><ResourceChange><Action>Add</Action><LogicalResourceId>{id}</LogicalResourceId>\
+         <ResourceType>{kind}</ResourceType></ResourceChange></member>"
+    )
+}
+
+fn missing() -> String {
+    "<ErrorResponse><Error><Type>Sender</Type><Code>ValidationError</Code><Message>Stack with id self-runners-dev does not \
+     exist</Message></Error><RequestId>r</RequestId></ErrorResponse>"
+        .to_owned()
+}
