@@ -128,7 +128,7 @@ impl Stack<'_> {
 pub const APPLICATION: &str = "self-runners";
 
 /// Tag: what it belongs to.
-const TAG_APPLICATION: &str = "Application";
+pub(crate) const TAG_APPLICATION: &str = "Application";
 
 /// Tag: which stage.
 const TAG_STAGE: &str = "Stage";

@@ -6,7 +6,7 @@ use aws_sdk_cloudformation::{
     Client,
     types::{
         Capability, ChangeAction, ChangeSetStatus, ChangeSetType, Parameter, Replacement as SdkReplacement,
-        ResourceChange, Stack, StackEvent, StackStatus,
+        ResourceChange, Stack, StackEvent, StackStatus, Tag,
     },
 };
 use controller::ports::{ErrorKind, PortError, PortResult};
@@ -19,7 +19,7 @@ use super::{
 use crate::{
     cloud::Cloud,
     heard::{self, Heard, refused},
-    stack::APPLICATION,
+    stack::{APPLICATION, TAG_APPLICATION},
 };
 
 /// Between two looks at something that is under way.
@@ -58,7 +58,7 @@ impl Formation {
                 format!(
                     "the name {name} is taken by a stack of somebody else's ({}): give this stage another name, as `stage` \
                      in the configuration or with `--stage`",
-                    stack.description().unwrap_or("it has no description")
+                    stack.description().filter(|text| !text.is_empty()).unwrap_or("it has no description")
                 ),
             ));
         }
@@ -109,6 +109,7 @@ impl Formation {
             .change_set_type(if first { ChangeSetType::Create } else { ChangeSetType::Update })
             .template_url(template_url)
             .capabilities(Capability::CapabilityNamedIam)
+            .tags(Tag::builder().key(TAG_APPLICATION).value(APPLICATION).build())
             .set_parameters(Some(parameters.iter().map(parameter).collect()))
             .send()
             .await;
@@ -227,9 +228,11 @@ fn is_missing(heard: &Heard) -> bool {
     matches!(heard, Heard::Refused { code, message } if code == "ValidationError" && message.contains("does not exist"))
 }
 
-/// Our template says whose it is. A stack of somebody else's would be changed into ours, or deleted.
+/// Its tags say whose it is, or our template's description, where that was deployed by other means. A stack of somebody
+/// else's would be changed into ours, or deleted.
 fn is_ours(stack: &Stack) -> bool {
-    stack.description().is_some_and(|text| text.starts_with(APPLICATION))
+    let tagged = stack.tags().iter().any(|tag| tag.key() == Some(TAG_APPLICATION) && tag.value() == Some(APPLICATION));
+    tagged || stack.description().is_some_and(|text| text.starts_with(APPLICATION))
 }
 
 fn standing(stack: &Stack) -> Standing {
