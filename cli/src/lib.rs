@@ -35,7 +35,7 @@ pub mod failure;
 mod jobs;
 mod log;
 mod picture;
-mod practice;
+pub mod practice;
 mod runners;
 mod serve;
 mod setup;

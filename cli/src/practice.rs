@@ -11,9 +11,10 @@ use std::{
     process::ExitCode,
 };
 
+use axum::Router;
 use fleet::ids::Repo;
 use sim::{
-    http::{Options, Server, serve_beside},
+    http::{Handle, Options, Server, serve_beside},
     hub::Hub,
 };
 
@@ -53,6 +54,11 @@ pub(crate) struct PracticeArgs {
 
 fn repository(text: &str) -> Result<Repo, String> {
     Repo::parse(text).ok_or_else(|| "write it as owner/name".to_owned())
+}
+
+/// What a person steers it with.
+pub fn pages(handle: Handle, repo: Repo) -> Router {
+    pages::router(handle, repo)
 }
 
 /// Runs it until it is asked to end.

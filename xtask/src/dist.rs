@@ -143,6 +143,13 @@ fn lacking(arch: Arch) -> String {
 fn build(arch: Arch, profile: &str, package: &str, flags: &str) -> Result<PathBuf, String> {
     let mut cargo = Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned()));
     cargo.args(["build", "--locked", "--bins", "--profile", profile, "--package", package]);
+    // What `cargo run` tells this program of itself: ring's build script would take it for a change, and all that is built
+    // on it would be built anew here, and once more by the next command.
+    for name in std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()) {
+        if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {
+            cargo.env_remove(name);
+        }
+    }
     let mut folder = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from);
     if !flags.is_empty() || !arch.target().starts_with(std::env::consts::ARCH) {
         let flags_of_target = format!("CARGO_TARGET_{}_RUSTFLAGS", arch.target().to_uppercase().replace('-', "_"));

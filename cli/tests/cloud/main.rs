@@ -10,14 +10,17 @@
 //! | `TEST_ARTIFACTS` | the functions' code, as `cargo xtask dist` makes it |
 //!
 //! Where the local AWS is not AWS, the tests supply what is missing, and no more: it sends no "ECS Task State Change"
-//! events ([`site::Site::tell_of_stopped`]), its API has no address that containers reach ([`site::Site::reach`]), and its
-//! scheduler is not waited for ([`site::Site::sweep`]).
+//! events, its API has no address that containers reach, and its scheduler is not waited for ([`gap`]).
+//!
+//! With `PLAYGROUND` set to a folder nothing is tested: a person uses the account by hand ([`playground`]).
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod gap;
 mod meter;
 mod permissions;
 mod place;
+mod playground;
 mod site;
 mod stories;
 
@@ -39,6 +42,9 @@ fn main() -> ExitCode {
             "NOT RUN: the stories on a local AWS: `./test cloud` starts one and runs them ({missing} is not set)"
         );
         return libtest_mimic::run(&arguments, Vec::new()).exit_code();
+    }
+    if std::env::var_os("PLAYGROUND").is_some() {
+        playground::stay();
     }
     let conclusion = libtest_mimic::run(&arguments, stories::trials());
     place::end_all();

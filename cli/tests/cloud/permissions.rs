@@ -55,7 +55,7 @@ pub(crate) fn judge(site: &Site, calls: &Calls) {
     };
     for function in ["WebhookHandlerGHA", "ScalerHandler", "SweepHandler", "AgentHandler", "HelloHandler"] {
         let allowed = allowed(&template["Resources"][format!("{function}Role")]);
-        let of = calls.keys().filter(|(name, _)| *name == site.function(function));
+        let of = calls.keys().filter(|(name, _)| *name == site.gap.function(function));
         let used: BTreeSet<&str> = of.flat_map(|(_, call)| needed(call)).collect();
         // Scaler and sweep carry out the same effects: which of them does one is chance. And the stages differ in the store.
         let twins = if ENGINES.contains(&function) { &ENGINES[..] } else { &[function][..] };

@@ -1,6 +1,6 @@
 //! A deployed stage with a GitHub of its own.
 
-use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, sync::Mutex, time::Duration};
+use std::{collections::BTreeSet, path::PathBuf, time::Duration};
 
 use fleet::{
     ids::{JobId, Repo},
@@ -14,7 +14,7 @@ use sim::{
 };
 
 use crate::{
-    meter::{Meter, NAME_VARIABLE},
+    gap::{Gap, TOLD},
     place::{IMAGE, Place, REGION, signed, variable},
 };
 
@@ -33,9 +33,6 @@ const LOOKS_A_SWEEP: u32 = 25;
 /// The local AWS runs functions and containers on this machine, so they are of its kind.
 const ARCH: &str = if cfg!(target_arch = "aarch64") { "arm64" } else { "x86_64" };
 
-/// The functions that are told where containers reach the API, and to say who they are.
-const TOLD: [&str; 4] = ["WebhookHandlerGHA", "ScalerHandler", "SweepHandler", "AgentHandler"];
-
 /// A stage.
 pub(crate) struct Site {
     pub(crate) place: &'static Place,
@@ -44,11 +41,9 @@ pub(crate) struct Site {
     pub(crate) config: PathBuf,
     /// Where the API answers on this machine.
     pub(crate) api: String,
-    /// Between the machines and the API.
-    pub(crate) gate: Meter,
+    /// What the local AWS lacks.
+    pub(crate) gap: Gap,
     repo: Repo,
-    queue: String,
-    told: Mutex<BTreeSet<String>>,
 }
 
 impl Site {
@@ -66,16 +61,13 @@ impl Site {
         let artifacts = variable("TEST_ARTIFACTS");
         let (well, said) = place.says(&["deploy", "--yes", "--artifacts", &artifacts], &config, "");
         assert!(well && said.contains(&format!("deployed self-runners-{stage}")), "{said}");
-        let api = said.split("http://").find_map(|part| part.split_once(".execute-api.")).unwrap().0.to_owned();
         for (name, value) in [("GITHUB_API_TOKEN", TOKEN), ("GITHUB_WEBHOOK_SECRET", SECRET)] {
             let (well, said) = place.says(&["secrets", "set", name], &config, value);
             assert!(well && !said.contains(value), "{said}");
         }
-        let api = format!("{}/_aws/execute-api/{api}/$default", place.url);
-        let queue = format!("{}/000000000000/self-runners-{stage}-events", place.url);
-        let (gate, at) = place.runtime.block_on(Meter::begin(place.url.clone(), place.gateway));
-        let site = Self { place, stage, github, config, api, gate, repo, queue, told: Mutex::default() };
-        site.place.runtime.block_on(site.reach(at));
+        let gap = place.runtime.block_on(Gap::open(place, stage));
+        let api = place.runtime.block_on(gap.reach()).unwrap();
+        let site = Self { place, stage, github, config, api, gap, repo };
         site.hear();
         site
     }
@@ -83,38 +75,6 @@ impl Site {
     /// Webhooks come from now on.
     pub(crate) fn hear(&self) {
         self.github.handle().send_webhooks_to(&format!("{}/webhook", self.api));
-    }
-
-    /// Containers reach the local AWS at their gateway and by a path, not by the name of a host.
-    async fn reach(&self, gate: SocketAddr) {
-        let public = self.api.replace(&self.place.url, &format!("http://{gate}"));
-        for function in TOLD {
-            let url = format!("{}/2015-03-31/functions/{}/configuration", self.place.url, self.function(function));
-            let asked = self.place.http.get(&url).header("authorization", signed("lambda")).send().await.unwrap();
-            let mut settings: Value = asked.json().await.unwrap();
-            let mut environment = settings["Environment"].take();
-            let variables = &mut environment["Variables"];
-            variables[NAME_VARIABLE] = self.function(function).into();
-            if variables.get("PUBLIC_URL").is_some() {
-                variables["PUBLIC_URL"] = public.as_str().into();
-            }
-            let change = json!({ "Environment": { "Variables": environment["Variables"] } });
-            let asked = self.place.http.put(&url).header("authorization", signed("lambda")).json(&change);
-            assert!(asked.send().await.unwrap().status().is_success());
-        }
-    }
-
-    pub(crate) fn function(&self, name: &str) -> String {
-        format!("self-runners-{}-{name}", self.stage)
-    }
-
-    /// As the schedule does it each minute.
-    pub(crate) async fn sweep(&self) {
-        let url = format!("{}/2015-03-31/functions/{}/invocations", self.place.url, self.function("SweepHandler"));
-        let asked =
-            self.place.http.post(url).header("authorization", signed("lambda")).body("{}").send().await.unwrap();
-        let failed = asked.headers().get("x-amz-function-error").is_some();
-        assert!(!failed, "the sweep failed: {}", asked.text().await.unwrap());
     }
 
     /// Queues as many jobs, each with this step.
@@ -190,9 +150,9 @@ impl Site {
             if holds().await {
                 return;
             }
-            self.tell_of_stopped().await;
+            self.gap.tell_of_stopped().await;
             if look % LOOKS_A_SWEEP == 0 {
-                self.sweep().await;
+                self.gap.sweep().await;
             }
             tokio::time::sleep(LOOK_EACH).await; // deadline
         }
@@ -207,7 +167,7 @@ impl Site {
 
     /// What ECS was asked for beyond the task definitions of the tasks that live.
     pub(crate) async fn overrides(&self) -> Vec<Value> {
-        let body = json!({ "cluster": self.cluster(), "tasks": self.live().await });
+        let body = json!({ "cluster": self.gap.cluster(), "tasks": self.live().await });
         let described = self.place.call("AmazonEC2ContainerServiceV20141113.DescribeTasks", &body).await;
         let tasks = described["tasks"].as_array().map(Vec::as_slice).unwrap_or_default();
         tasks.iter().map(|task| task["overrides"].clone()).collect()
@@ -217,11 +177,18 @@ impl Site {
     pub(crate) async fn settings(&self) -> Vec<(String, String)> {
         let mut all = Vec::new();
         for function in TOLD {
-            let url = format!("{}/2015-03-31/functions/{}/configuration", self.place.url, self.function(function));
-            let asked = self.place.http.get(&url).header("authorization", signed("lambda")).send().await.unwrap();
+            let asked = self
+                .place
+                .http
+                .get(self.gap.url(function))
+                .header("authorization", signed("lambda"))
+                .send()
+                .await
+                .unwrap();
             all.push((format!("settings of {function}"), asked.text().await.unwrap()));
         }
-        let body = json!({ "cluster": self.cluster(), "tasks": self.listed("STOPPED").await, "include": ["TAGS"] });
+        let body =
+            json!({ "cluster": self.gap.cluster(), "tasks": self.gap.listed("STOPPED").await, "include": ["TAGS"] });
         let described = self.place.call("AmazonEC2ContainerServiceV20141113.DescribeTasks", &body).await;
         all.push(("tasks".into(), described.to_string()));
         all
@@ -229,49 +196,12 @@ impl Site {
 
     /// The tasks that have not stopped.
     pub(crate) async fn live(&self) -> Vec<String> {
-        self.listed("RUNNING").await
-    }
-
-    async fn listed(&self, desired: &str) -> Vec<String> {
-        let body = json!({ "cluster": self.cluster(), "desiredStatus": desired });
-        let listed = self.place.call("AmazonEC2ContainerServiceV20141113.ListTasks", &body).await;
-        let arns = listed["taskArns"].as_array().map(Vec::as_slice).unwrap_or_default();
-        arns.iter().filter_map(|arn| arn.as_str().map(str::to_owned)).collect()
-    }
-
-    /// How many tasks were seen to have stopped.
-    pub(crate) fn stopped(&self) -> usize {
-        self.told.lock().unwrap().len()
-    }
-
-    fn cluster(&self) -> String {
-        format!("self-runners-{}", self.stage)
-    }
-
-    /// What EventBridge would put into the queue.
-    async fn tell_of_stopped(&self) {
-        let stopped = self.listed("STOPPED").await;
-        let new: Vec<String> =
-            stopped.into_iter().filter(|arn| self.told.lock().unwrap().insert(arn.clone())).collect();
-        if new.is_empty() {
-            return;
-        }
-        let body = json!({ "cluster": self.cluster(), "tasks": new, "include": ["TAGS"] });
-        let described = self.place.call("AmazonEC2ContainerServiceV20141113.DescribeTasks", &body).await;
-        for task in described["tasks"].as_array().unwrap() {
-            if task["lastStatus"] != "STOPPED" {
-                self.told.lock().unwrap().remove(task["taskArn"].as_str().unwrap());
-                continue;
-            }
-            let event = json!({ "source": "aws.ecs", "detail-type": "ECS Task State Change", "detail": task });
-            let body = json!({ "QueueUrl": self.queue, "MessageBody": event.to_string() });
-            self.place.call("AmazonSQS.SendMessage", &body).await;
-        }
+        self.gap.listed("RUNNING").await
     }
 
     /// The processes of a function: each is a copy of it.
     pub(crate) fn copies(&self, function: &str) -> Vec<i32> {
-        let name = format!("AWS_LAMBDA_FUNCTION_NAME={}\0", self.function(function));
+        let name = format!("AWS_LAMBDA_FUNCTION_NAME={}\0", self.gap.function(function));
         let processes =
             std::fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
         let is_one = |pid: &i32| {
@@ -282,7 +212,7 @@ impl Site {
     }
 }
 
-fn configuration(stage: &str, owner: &str, github: &str, state: &str) -> String {
+pub(crate) fn configuration(stage: &str, owner: &str, github: &str, state: &str) -> String {
     format!(
         "stage = \"{stage}\"\nmax = 6\n\
          [github]\napi_url = \"{github}\"\n\

@@ -242,9 +242,9 @@ async fn function_killed(stages: &'static Stages) {
 async fn dies_at_boot(stages: &'static Stages) {
     let site = &stages.dev;
     site.place.break_image();
-    let before = site.stopped();
+    let before = site.gap.stopped();
     let flow = site.submit(1, "sleep 1");
-    site.until("a task dies", async || site.stopped() > before).await;
+    site.until("a task dies", async || site.gap.stopped() > before).await;
     site.place.mend_image();
     site.until_done(flow, CAP).await;
     site.until_nothing_is_left().await;
@@ -253,10 +253,10 @@ async fn dies_at_boot(stages: &'static Stages) {
 /// The agent claims again and gets another name; what was registered under the first goes.
 async fn claim_lost(stages: &'static Stages) {
     let site = &stages.dev;
-    site.gate.lose_claims(1);
+    site.gap.gate.lose_claims(1);
     let flow = site.submit(1, "sleep 1");
     assert_eq!(site.until_done(flow, 1).await, 1);
-    assert_eq!(site.gate.claims_to_lose(), 0);
+    assert_eq!(site.gap.gate.claims_to_lose(), 0);
     site.until_nothing_is_left().await;
 }
 

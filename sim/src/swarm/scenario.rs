@@ -210,22 +210,28 @@ async fn lose_store(world: Arc<World>, at_ms: u64) {
 async fn operate(world: Arc<World>, mut rng: Rng) {
     for _ in 0..4 {
         world.sleep(rng.u64(60_000..240_000)).await;
-        let (Some(process), Some(runner)) = (world.fleet.any(), somebody(&world, &mut rng)) else { continue };
-        world.lock().stopped_by_hand.insert(runner.clone());
-        world.trace(|| format!("a person stops {runner}"));
-        let by = "operator".into();
-        let stop = if rng.bool() { RunnerInput::Stop { by } } else { RunnerInput::StopIdle { by } };
-        // Within the process, as all that a person asks of a daemon: what dies with it must not be waited for.
-        let controller = process.controller.clone();
-        let _ = process
-            .call(async move { controller.handle(&[Event::Runner { runner, input: stop }]).await.is_ok() })
-            .await;
+        stop_somebody(&world, &mut rng).await;
         set_small(&world, if rng.bool() { 0 } else { 1 });
         drain_small(&world, rng.bool()).await;
+        // Who has just been asked to end by the drain.
+        world.sleep(rng.u64(200..4_000)).await;
+        stop_somebody(&world, &mut rng).await;
     }
     set_small(&world, 1);
     drain_small(&world, false).await;
     world.lock().profile.operator = false;
+}
+
+async fn stop_somebody(world: &Arc<World>, rng: &mut Rng) {
+    let (Some(process), Some(runner)) = (world.fleet.any(), somebody(world, rng)) else { return };
+    world.lock().stopped_by_hand.insert(runner.clone());
+    world.trace(|| format!("a person stops {runner}"));
+    let by = "operator".into();
+    let stop = if rng.bool() { RunnerInput::Stop { by } } else { RunnerInput::StopIdle { by } };
+    // Within the process, as all that a person asks of a daemon: what dies with it must not be waited for.
+    let controller = process.controller.clone();
+    let _ =
+        process.call(async move { controller.handle(&[Event::Runner { runner, input: stop }]).await.is_ok() }).await;
 }
 
 /// Whom a person stops: one in a state that is seldom seen, if there is one, else anyone.
