@@ -42,6 +42,19 @@ pub struct Cloud {
 }
 
 impl Cloud {
+    /// Why the endpoint that was configured cannot be one.
+    ///
+    /// # Errors
+    /// What it is, and what to write.
+    pub fn check_endpoint(&self) -> Result<(), String> {
+        let Some(url) = self.config.endpoint_url() else { return Ok(()) };
+        let host = ["http://", "https://"].iter().find_map(|scheme| url.strip_prefix(scheme));
+        if host.is_some_and(|host| !host.trim_matches('/').is_empty()) {
+            return Ok(());
+        }
+        Err(format!("`{url}` is no endpoint of AWS: write http:// or https:// before the host"))
+    }
+
     /// Reads the settings, the environment and the shared configuration files. Talks to nobody.
     pub async fn open(settings: &CloudSettings) -> Self {
         // ring, as everywhere in this project: the SDK's default provider needs cmake and minutes to build.

@@ -42,12 +42,16 @@ where
     Heard::Unknown(text)
 }
 
+/// With this the SDK begins to show a request.
+const REQUEST: &str = "to request `";
+
 /// An error and its causes, each once. Not the SDK's own long form: that shows the answer's bytes, and a secret may be
-/// among them.
+/// among them; nor a cause that shows the request, as that of an endpoint which is no URL does.
 fn in_words(error: &(dyn std::error::Error + 'static)) -> String {
     let mut words: Vec<String> = Vec::new();
     for cause in std::iter::successors(Some(error), |error| error.source()) {
         let text = cause.to_string();
+        let text = text.split_once(REQUEST).map_or(text.as_str(), |(before, _)| before).trim_end().to_owned();
         if !words.iter().any(|word| word.contains(&text)) {
             words.push(text);
         }

@@ -109,6 +109,8 @@ impl Stack<'_> {
     /// With the name that the console shows.
     fn named_tag_list(&self, what: &str) -> Value {
         let mut tags = self.tags();
+        // One that the operator gives would be a second one, which EC2 refuses.
+        tags.retain(|(key, _)| key != "Name");
         tags.push(("Name".into(), self.name(what)));
         tags.into_iter().map(|(key, value)| json!({ "Key": key, "Value": value })).collect()
     }

@@ -32,7 +32,10 @@ impl AgentFunction {
             return wrong_method("POST");
         }
         let answer = if is_claim { self.claim(request).await } else { self.report(request).await };
-        self.caller.call_if_due().await;
+        // Not for a stranger: what is due is looked up in the store.
+        if answer.as_ref().is_ok() || answer.as_ref().is_err_and(|refused| refused.status >= 500) {
+            self.caller.call_if_due().await;
+        }
         answer.unwrap_or_else(|refused| refused)
     }
 

@@ -5,7 +5,7 @@ use aws_sdk_ecs::{
     operation::run_task::builders::RunTaskFluentBuilder,
     types::{
         AssignPublicIp, AwsVpcConfiguration, CapacityProviderStrategyItem, ContainerOverride, EphemeralStorage,
-        KeyValuePair, LaunchType, NetworkConfiguration, Tag, TaskOverride,
+        KeyValuePair, LaunchType, NetworkConfiguration, PropagateTags, Tag, TaskOverride,
     },
 };
 use controller::ports::{ClaimEnv, ErrorKind, PortResult};
@@ -51,6 +51,8 @@ pub(super) fn of(
         .started_by(names::started_by(&settings.stage, spec)?)
         .set_group(settings.group.clone())
         .set_tags(Some(tags(&settings.stage, spec)?))
+        // The stage's and the operator's, for the bill.
+        .propagate_tags(PropagateTags::TaskDefinition)
         .network_configuration(network(settings, subnet, provider).map_err(|error| invalid(&error))?)
         .overrides(overrides(class, spec, claim).map_err(|error| invalid(&error))?);
     on(ask, provider).map_err(|error| invalid(&error))

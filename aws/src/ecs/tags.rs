@@ -23,8 +23,9 @@ const CREATED: &str = "self-runners.created-ms";
 /// Characters of a value (FACTS §4).
 const VALUE_MAX: usize = 256;
 
-/// Tags of a task are 50. So many may hold labels: 7 are of our own, and some room is left for those of the account.
-const LABEL_TAGS_MAX: usize = 38;
+/// Tags of a task are 50. So many may hold labels: 7 are of our own, and some room is left for those of the stage and of the
+/// account.
+const LABEL_TAGS_MAX: usize = 30;
 
 /// Key and value.
 pub(super) type Tag = (String, String);

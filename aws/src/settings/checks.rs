@@ -6,6 +6,9 @@ use fleet::{class::Class, policy::Policy};
 
 use super::{Domain, ExistingNetwork, Network, Settings, State, ValkeyAt, size};
 
+/// Always open: without it nothing has a name.
+const DNS_PORT: u16 = 53;
+
 /// Something in the configuration that cannot be deployed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
@@ -33,9 +36,17 @@ impl Settings {
         let mut faults = Faults(Vec::new());
         faults.keep(&["aws", "region"], given(self.region.as_ref(), region));
         faults.keep(&["aws", "image"], given(self.image.as_ref(), image));
-        let boundary = |text: &str| arn(text, "iam", "a policy");
+        let boundary = |text: &str| match text.contains(":policy/") {
+            true => arn(text, "iam", "a policy"),
+            false => Err(format!("`{text}` is no ARN of a policy: write arn:aws:iam::123456789012:policy/NAME")),
+        };
+        let key = |text: &str| match text.contains(":alias/") {
+            // In a role's permissions it permits nothing, and CloudWatch Logs refuses it.
+            true => Err(format!("`{text}` is an alias: write the key's own ARN")),
+            false => arn(text, "kms", "a key"),
+        };
         faults.keep(&["aws", "permissions_boundary"], given(self.permissions_boundary.as_ref(), boundary));
-        faults.keep(&["aws", "kms_key"], given(self.kms_key.as_ref(), |text| arn(text, "kms", "a key")));
+        faults.keep(&["aws", "kms_key"], given(self.kms_key.as_ref(), key));
         faults.keep(&["aws", "log_retention_days"], retention(self.log_retention_days));
         faults.keep(&["aws", "scaler_concurrency"], concurrency(self.scaler_concurrency));
         self.state_faults(&mut faults);
@@ -59,8 +70,8 @@ impl Settings {
         match &self.state {
             State::DynamoDb => {}
             State::Valkey => {
-                if matches!(&self.network, Network::Existing(network) if network.private_subnets.is_empty()) {
-                    let what = "missing: functions reach the cache from inside the VPC only; name subnets with a way to \
+                if matches!(&self.network, Network::Existing(network) if network.private_subnets.len() < 2) {
+                    let what = "two, in two zones, are needed: functions reach the cache from inside the VPC only; name subnets with a way to \
                                 the internet through a NAT gateway";
                     faults.keep(&["aws", "network", "private_subnets"], Err(what.into()));
                 }
@@ -78,6 +89,11 @@ impl Settings {
         if self.egress_ports.len() > EGRESS_PORTS_MAX {
             let what =
                 format!("more than {EGRESS_PORTS_MAX} ports: a security group has that many rules; leave some out");
+            faults.keep(&key("egress_ports"), Err(what));
+        }
+        let twice = |port: &u16| self.egress_ports.iter().filter(|other| *other == port).count() > 1;
+        if let Some(port) = self.egress_ports.iter().find(|port| **port == 0 || **port == DNS_PORT || twice(port)) {
+            let what = format!("{port}: each port from 1 on once; DNS ({DNS_PORT}) is always open");
             faults.keep(&key("egress_ports"), Err(what));
         }
         match &self.network {

@@ -287,7 +287,9 @@ impl Stack<'_> {
     }
 
     fn schedule(&self, template: &mut Template, sweep: &Id) {
-        let allowed = vec![Statement::allow("Sweep", &["lambda:InvokeFunction"], [Arn::of(sweep)])];
+        let mut allowed = vec![Statement::allow("Sweep", &["lambda:InvokeFunction"], [Arn::of(sweep)])];
+        // What the schedule tells the function is encrypted with it.
+        allowed.extend(self.key_permissions());
         let trust = json!({ "StringEquals": { "aws:SourceAccount": { "Ref": "AWS::AccountId" } } });
         let role =
             self.role("With which the schedule calls the sweep.", "scheduler.amazonaws.com", Some(trust), allowed);

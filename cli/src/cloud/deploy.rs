@@ -67,7 +67,7 @@ fn deploy(site: &Site, args: &DeployArgs) -> Result<ExitCode, Failure> {
             deployer.identity.arn
         ));
         warn_of_quota(site).await;
-        let (first, outputs) = begin(&deployer, args.dry_run).await?;
+        let (first, outputs) = begin(site, &deployer, args).await?;
         let Some(proposal) = deployer.propose(&artefacts, &template, first).await.map_err(told)? else {
             terminal::say("nothing has changed: it is deployed as the configuration says");
             terminal::say(&next(site, &outputs, args.install_webhook));
@@ -76,7 +76,11 @@ fn deploy(site: &Site, args: &DeployArgs) -> Result<ExitCode, Failure> {
         terminal::say(&shown(&proposal.changes));
         if args.dry_run || !agreed("Shall this be done?", args.yes)? {
             deployer.withdraw(&proposal, first).await.map_err(told)?;
-            terminal::say("nothing was done");
+            let bucket = deployer.bucket();
+            terminal::say(&format!(
+                "nothing was done to {}; the bucket {bucket} has the functions' code",
+                deployer.name()
+            ));
             return Ok(if args.dry_run { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
         let outputs = carry_out(&deployer, &proposal, first).await?;
@@ -94,8 +98,12 @@ async fn warn_of_quota(site: &Site) {
 }
 
 /// What an earlier deployment left, so that this one can begin: whether it is the first, and the outputs so far.
-async fn begin(deployer: &Deployer, dry_run: bool) -> Result<(bool, BTreeMap<String, String>), Failure> {
-    let name = deployer.name();
+async fn begin(
+    site: &Site,
+    deployer: &Deployer,
+    args: &DeployArgs,
+) -> Result<(bool, BTreeMap<String, String>), Failure> {
+    let (name, stage) = (deployer.name(), site.stage());
     match deployer.standing().await.map_err(told)? {
         Standing::Nothing => Ok((true, BTreeMap::new())),
         Standing::Deployed { status, outputs } => {
@@ -104,11 +112,18 @@ async fn begin(deployer: &Deployer, dry_run: bool) -> Result<(bool, BTreeMap<Str
             }
             Ok((false, outputs))
         }
-        Standing::Broken(status) if dry_run => Err(Failure::failed(format!(
+        // A stage that is half gone may have runners at work.
+        Standing::Broken(status) if status == "DELETE_FAILED" => Err(Failure::failed(format!(
+            "an earlier `destroy` did not end ({status}): run `self-runners destroy --stage {stage}` again, then this"
+        ))),
+        Standing::Broken(status) if args.dry_run => Err(Failure::failed(format!(
             "the first deployment failed ({status}): `self-runners deploy` takes its remains away and begins anew"
         ))),
         Standing::Broken(status) => {
-            terminal::say(&format!("the first deployment failed ({status}); its remains are taken away"));
+            terminal::say(&format!("the first deployment failed ({status}); its remains are taken away first"));
+            if !agreed("Shall this be done?", args.yes)? {
+                return Err(Failure::failed("nothing was done"));
+            }
             deployer.destroy(&mut tell).await.map_err(told)?;
             Ok((true, BTreeMap::new()))
         }

@@ -36,8 +36,11 @@ fn kind(name: SecretName) -> SecretKind {
 fn set(name: SecretName, args: &StageArgs) -> Result<ExitCode, Failure> {
     let site = Site::open(args)?;
     let kind = kind(name);
-    let text = read(kind)?;
+    let text = bare(kind, read(kind)?);
     check(name, &text)?;
+    if matches!(name, SecretName::AppKey) && site.deployment.operator.app_id.is_none() {
+        return Err(Failure::usage("this stage has no GitHub App: write `app_id` below [github], and deploy again"));
+    }
     let vault = Vault::new(&site.cloud);
     let set = site.runtime.block_on(vault.set(site.stage(), kind, &Secret::new(text)));
     set.map_err(|error| {
@@ -64,6 +67,13 @@ fn read(kind: SecretKind) -> Result<String, Failure> {
     Ok(text.trim().to_owned())
 }
 
+/// The value alone, also where it comes in the shape that it is stored in: `{"GITHUB_API_TOKEN": "…"}`.
+fn bare(kind: SecretKind, text: String) -> String {
+    let stored: Option<serde_json::Value> = serde_json::from_str(&text).ok();
+    let value = stored.as_ref().and_then(|stored| stored.get(kind.field)?.as_str());
+    value.map_or(text.clone(), |value| value.trim().to_owned())
+}
+
 /// What cannot be right. The value is not quoted.
 fn check(name: SecretName, text: &str) -> Result<(), Failure> {
     if text.is_empty() {
@@ -73,8 +83,10 @@ fn check(name: SecretName, text: &str) -> Result<(), Failure> {
         SecretName::AppKey => AppKey::from_pem(text).map(drop).map_err(|error| {
             Failure::usage(format!("this is no private key of a GitHub App: {error}; send the .pem file to stdin"))
         }),
-        SecretName::ApiToken | SecretName::WebhookSecret if text.contains(char::is_whitespace) => {
-            Err(Failure::usage("the value has spaces or several lines: send the bare value"))
+        SecretName::ApiToken | SecretName::WebhookSecret
+            if text.contains(char::is_whitespace) || text.starts_with('{') =>
+        {
+            Err(Failure::usage("the value has spaces, several lines or another shape: send the bare value"))
         }
         SecretName::ApiToken | SecretName::WebhookSecret => Ok(()),
     }

@@ -27,6 +27,9 @@ impl Site {
         let region = deployment.settings.region.clone();
         let way = CloudSettings { region, endpoint_url: args.endpoint_url.clone(), ..CloudSettings::default() };
         let cloud = runtime.block_on(Cloud::open(&way));
+        cloud
+            .check_endpoint()
+            .map_err(|what| Failure::usage(format!("--endpoint-url, or AWS_ENDPOINT_URL: {what}")))?;
         Ok(Self { deployment, cloud, runtime })
     }
 

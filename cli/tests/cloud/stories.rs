@@ -371,7 +371,7 @@ async fn destroyed(stages: &'static Stages) {
     let flow = dev.submit(1, "sleep 300");
     dev.until("it runs", async || dev.runs(flow)).await;
     let (well, said) = dev.place.says(&["destroy", "--yes", "--wait", "4"], &dev.config, "");
-    assert!(!well && said.contains("1 runner at work; the drain is lifted"), "{said}");
+    assert!(!well && said.contains("1 runner still there; the drain is lifted"), "{said}");
     assert_eq!(dev.ends(flow), [None]);
     let (well, said) = dev.place.says(&["destroy", "--yes", "--force"], &dev.config, "");
     assert!(well && said.contains("self-runners-dev is gone") && said.contains("kept: the bucket"), "{said}");

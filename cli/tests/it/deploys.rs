@@ -1,6 +1,6 @@
 //! Deployments that do not go well, each with the message that a person reads: what it was, and what to do.
 
-use std::fs;
+use std::{fs, io::Write as _, process::Stdio};
 
 use tempfile::TempDir;
 
@@ -127,6 +127,51 @@ fn a_failed_rollback_waits_for_a_person() {
 fn what_is_under_way_is_waited_for() {
     let place = Place::with(standing(OURS, "UPDATE_IN_PROGRESS"));
     place.deploy().failed(1, &["under way at self-runners-dev (UPDATE_IN_PROGRESS)"]);
+}
+
+/// A stage that is half gone may have runners at work: it is emptied by `destroy`.
+#[test]
+fn a_destroy_that_did_not_end_is_ended_first() {
+    let place = Place::with(standing(OURS, "DELETE_FAILED"));
+    place.deploy().failed(1, &["an earlier `destroy` did not end (DELETE_FAILED)", "destroy --stage dev` again"]);
+    assert_eq!(place.aws.done(), [] as [&str; 0]);
+}
+
+/// It works on, and so do its runners.
+#[test]
+fn a_stuck_or_half_deleted_stage_is_not_destroyed_while_jobs_run() {
+    for status in ["UPDATE_ROLLBACK_FAILED", "DELETE_FAILED"] {
+        let place = Place::with(Script { runs_a_task: true, ..standing(OURS, status) });
+        place.run(&["destroy", "--yes", "--wait", "0"]).failed(1, &["1 runner still there", "--force"]);
+        assert!(!place.aws.done().contains(&"DeleteStack".to_owned()), "{:?}", place.aws.done());
+    }
+}
+
+/// The SDK's own words for that show the whole request.
+#[test]
+fn an_endpoint_that_is_no_url_is_told_and_the_secret_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    write(&folder.path().join("self-runners.toml"), CONFIG);
+    for endpoint in ["localhost:4566", "", "ftp://x"] {
+        for by_flag in [true, false] {
+            let mut command = program();
+            command.args(["secrets", "set", "GITHUB_API_TOKEN"]).current_dir(folder.path());
+            command.env("AWS_ACCESS_KEY_ID", "id").env("AWS_SECRET_ACCESS_KEY", "key");
+            if by_flag {
+                command.args(["--endpoint-url", endpoint]);
+            } else {
+                command.env("AWS_ENDPOINT_URL", endpoint);
+            }
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+            let mut child = command.env("AWS_EC2_METADATA_DISABLED", "true").spawn().unwrap();
+            child.stdin.take().unwrap().write_all(b"ghp_topsecret").unwrap();
+            let told = ran(child.wait_with_output().unwrap());
+            assert!(!told.err.contains("ghp_topsecret") && !told.out.contains("ghp_topsecret"), "{told:?}");
+            if by_flag || !endpoint.is_empty() {
+                told.failed(2, &["write http:// or https://"]);
+            }
+        }
+    }
 }
 
 /// It would be changed into ours, or deleted.

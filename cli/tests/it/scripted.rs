@@ -13,10 +13,14 @@ use axum::{
     extract::State,
     http::{HeaderMap, Method, StatusCode, Uri},
 };
+use serde_json::{Value, json};
 use tokio::{net::TcpListener, runtime::Runtime};
 
 /// What a stack's description begins with if it is ours.
 pub(crate) const OURS: &str = "self-runners, stage dev: short-lived machines for GitHub Actions";
+
+/// The task.
+const TASK: &str = "arn:aws:ecs:eu-west-1:111122223333:task/self-runners-dev/0123";
 
 /// What is played. Times do not count: each step of a stack is seen by one look.
 #[derive(Debug, Default)]
@@ -29,6 +33,8 @@ pub(crate) struct Script {
     pub(crate) events: Vec<[&'static str; 4]>,
     /// Calls that are refused: code and message.
     pub(crate) refused: BTreeMap<&'static str, [&'static str; 2]>,
+    /// Whether a runner's task runs in the cluster.
+    pub(crate) runs_a_task: bool,
     /// Fargate's processors on demand.
     pub(crate) quota: f64,
     /// Calls that changed something, in order.
@@ -85,11 +91,11 @@ async fn answer(
         };
         return (StatusCode::FORBIDDEN, error);
     }
-    script.call(&call, &method, uri.path())
+    script.call(&call, &method, uri.path(), &text)
 }
 
 impl Script {
-    fn call(&mut self, call: &str, method: &Method, path: &str) -> (StatusCode, String) {
+    fn call(&mut self, call: &str, method: &Method, path: &str, text: &str) -> (StatusCode, String) {
         let good = |result: &str| {
             (StatusCode::OK, format!("<{call}Response><{call}Result>{result}</{call}Result></{call}Response>"))
         };
@@ -98,6 +104,8 @@ impl Script {
                 good("<Arn>arn:aws:iam::111122223333:user/dev</Arn><UserId>U</UserId><Account>111122223333</Account>")
             }
             "GetServiceQuota" => (StatusCode::OK, format!(r#"{{"Quota":{{"Value":{}}}}}"#, self.quota)),
+            "ListTasks" => (StatusCode::OK, json!({ "taskArns": self.tasks("RUNNING", text) }).to_string()),
+            "DescribeTasks" => (StatusCode::OK, json!({ "tasks": [task()] }).to_string()),
             "DescribeStacks" => match self.shown() {
                 Some(stack) => good(&format!("<Stacks><member>{stack}</member></Stacks>")),
                 None => (StatusCode::BAD_REQUEST, missing()),
@@ -135,6 +143,10 @@ impl Script {
         ))
     }
 
+    fn tasks(&self, desired: &str, asked: &str) -> Vec<&'static str> {
+        if self.runs_a_task && asked.contains(desired) { vec![TASK] } else { Vec::new() }
+    }
+
     /// The newest first, as CloudFormation tells them.
     fn happened(&self) -> String {
         let all = self.events.iter().enumerate().filter(|_| self.executed).rev();
@@ -154,6 +166,20 @@ impl Script {
         let status = if *method == Method::HEAD && is_object { StatusCode::NOT_FOUND } else { StatusCode::OK };
         (status, String::new())
     }
+}
+
+fn task() -> Value {
+    let tags = [
+        ("self-runners.class", "small"),
+        ("self-runners.scope", "acme"),
+        ("self-runners.labels", "linux self-hosted"),
+        ("self-runners.created-ms", "1"),
+    ];
+    let tags = tags.map(|(key, value)| json!({ "key": key, "value": value }));
+    json!({
+        "taskArn": TASK, "startedBy": "self-runners/dev/small/sr-dev-a/1", "lastStatus": "RUNNING",
+        "desiredStatus": "RUNNING", "tags": tags,
+    })
 }
 
 fn change(id: &str, kind: &str) -> String {
