@@ -259,6 +259,9 @@ fn an_own_key_encrypts_all_that_is_kept() {
             let used = table["Properties"]["SSESpecification"]["KMSMasterKeyId"].as_str();
             assert_eq!(used, variant.settings.kms_key.as_deref(), "{}: {id}", variant.name());
         }
+        // Who sends under the key needs it: a schedule without it calls nobody.
+        let role = resources(&template)["SweepScheduleRole"].to_string();
+        assert_eq!(role.contains("kms:Decrypt"), variant.settings.kms_key.is_some(), "{}", variant.name());
     }
 }
 
