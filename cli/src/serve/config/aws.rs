@@ -28,8 +28,9 @@ pub(crate) struct AwsSection {
     pub(crate) domain: DomainSection,
     /// ARN of the policy that is to bound every role.
     pub(crate) permissions_boundary: Option<String>,
-    /// ARN of your own key, with which everything is encrypted then; AWS's keys if absent. Its policy must let the
-    /// services `logs`, `events` and `scheduler` use it, and principals of this account.
+    /// ARN of your own key, no alias: tables, queues, secrets, logs and variables are encrypted with it. Not the disks of
+    /// tasks, nor the bucket with the code. AWS's keys if absent. Its policy must let the services `logs`, `events` and
+    /// `scheduler` use it, and principals of this account.
     pub(crate) kms_key: Option<String>,
     /// Days that logs are kept.
     pub(crate) log_retention_days: u32,
