@@ -181,7 +181,9 @@ impl<'a> Sweep<'a> {
     /// nor passed, and a suspicion that is forgotten in between would never be confirmed.
     fn keep_unseen(&mut self) {
         let (listed, registrations) = (&self.sight.listed, &self.sight.registrations);
-        let jobs = self.sight.jobs.iter().filter(|job| !listed.contains_key(&job.facts.repo));
+        let unseen =
+            |job: &&Job| !listed.contains_key(&job.facts.repo) || self.sight.unread.contains(&job.facts.run_id);
+        let jobs = self.sight.jobs.iter().filter(unseen);
         let live = self.sight.runners.iter().filter(|runner| runner.state.is_live());
         let runners = live.filter(|runner| !registrations.contains_key(&runner.scope));
         let keys = jobs

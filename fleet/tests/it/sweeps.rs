@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use fleet::{
     class::CredentialKind,
     event::{Event, Registration},
-    ids::{JobId, RegistrationId, Repo},
+    ids::{JobId, RegistrationId, Repo, RunId},
     job::{Job, JobInput},
     reconcile::{Findings, Probe, Sight},
     runner::{Runner, RunnerState},
@@ -45,6 +45,36 @@ fn a_vanished_job_is_looked_into_although_not_each_sweep_lists_its_repository() 
     assert_eq!((elsewhere.probes.len(), &elsewhere.suspicions), (0, &first.suspicions));
     let again = sweep(&desk, &jobs, &[&repo], &elsewhere.suspicions);
     assert_eq!(again.probes, [Probe::Job { job: JobId(1), repo }]);
+}
+
+/// Where more runs are open than a listing reads, a job's run has its turn in one sweep and not in the next.
+#[test]
+fn a_suspicion_outlives_the_sweeps_in_which_its_run_was_left_out() {
+    let mut desk = Desk::new(6);
+    desk.tell(&[job(1, JobInput::Queued)]);
+    let jobs: Vec<Job> = desk.ledger.jobs().cloned().collect();
+    let listed = BTreeMap::from([(jobs[0].facts.repo.clone(), Vec::new())]);
+    let look = |desk: &Desk, unread: BTreeSet<RunId>, suspicions: &BTreeMap<String, u64>| {
+        let sight = Sight {
+            now_ms: desk.now_ms,
+            jobs: &jobs,
+            runners: &[],
+            suspicions,
+            tasks: Some(&[]),
+            list_lag_ms: 0,
+            registrations: &BTreeMap::new(),
+            listed: &listed,
+            unread: &unread,
+            inventoried: true,
+        };
+        fleet::reconcile(&desk.policy, &sight)
+    };
+    let first = look(&desk, BTreeSet::new(), &BTreeMap::new());
+    desk.now_ms += desk.policy.confirm_after_ms;
+    let left_out = look(&desk, [jobs[0].facts.run_id].into(), &first.suspicions);
+    assert_eq!((left_out.probes.len(), &left_out.suspicions), (0, &first.suspicions));
+    let again = look(&desk, BTreeSet::new(), &left_out.suspicions);
+    assert_eq!(again.probes.len(), 1);
 }
 
 /// Lists of scopes and repositories take turns too: what only a name tells of must survive the turns in between.
