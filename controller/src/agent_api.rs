@@ -99,7 +99,7 @@ impl Controller {
 
     fn admit(&self, token: &str, protocol: u32, runner: &str, attempt: u32) -> Result<RunnerName, Refusal> {
         let runner = RunnerName::from(runner);
-        if !self.claim_keys.verify(token, &runner, attempt) {
+        if !self.claim_keys().verify(token, &runner, attempt) {
             return Err(Refusal::Token);
         }
         // Images are pinned, so agents of the version before are certain.

@@ -25,16 +25,13 @@ use crate::{
     ports::{ErrorKind, PortError, PortResult},
     service::Controller,
     settings::{
-        DEREGISTER_TRIES, EFFECT_LEASE_MS, EFFECT_TIMEOUT_MS, EFFECTS_AT_ONCE, GITHUB_POINTS, READ_POINTS,
-        RETRY_FIRST_MS, RETRY_MAX_MS, TRIES_BEFORE_NOTICE, WRITE_POINTS,
+        DEREGISTER_TRIES, EFFECT_LEASE_MS, EFFECT_TIMEOUT_MS, EFFECTS_AT_ONCE, GITHUB_POINTS, NAMES_LOOKED_UP,
+        READ_POINTS, RETRY_FIRST_MS, RETRY_MAX_MS, TRIES_BEFORE_NOTICE, WRITE_POINTS,
     },
 };
 
 /// Longest sleep of the executor: a store shared with others may get effects that nobody here was told of.
 const LONGEST_SLEEP_MS: u64 = 5_000;
-
-/// Up to so many claims, registrations are looked up by their names; the list of all is cheaper beyond.
-const NAMES_LOOKED_UP: u32 = 4;
 
 /// How an effect went.
 enum Done {

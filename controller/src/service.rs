@@ -47,7 +47,7 @@ impl Decider for Core {}
 pub struct Controller {
     pub(crate) ports: Ports,
     pub(crate) settings: Settings,
-    pub(crate) claim_keys: ClaimKeys,
+    claim_keys: RwLock<Arc<ClaimKeys>>,
     pub(crate) decider: Arc<dyn Decider>,
     /// Who holds what this one leases.
     pub(crate) owner: Arc<str>,
@@ -69,7 +69,7 @@ impl Controller {
             sweeps: AtomicUsize::new(0),
             ports,
             settings,
-            claim_keys,
+            claim_keys: RwLock::new(Arc::new(claim_keys)),
             decider: Arc::new(Core),
             owner: owner.into(),
             policy: RwLock::new(Arc::new(policy)),
@@ -94,6 +94,15 @@ impl Controller {
     /// Puts other rules in force; the next sweep matches all waiting jobs again.
     pub fn set_policy(&self, policy: Policy) {
         *self.policy.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(policy);
+    }
+
+    pub(crate) fn claim_keys(&self) -> Arc<ClaimKeys> {
+        self.claim_keys.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Makes and takes claim tokens by other keys from now on.
+    pub fn set_claim_keys(&self, keys: ClaimKeys) {
+        *self.claim_keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
     }
 
     /// Lets the executor take nothing new and end when it has done what it has in hand.

@@ -32,6 +32,9 @@ pub const TRIES_BEFORE_NOTICE: u32 = 10;
 /// Tries after which the deletion of a registration is left to the sweep.
 pub const DEREGISTER_TRIES: u32 = 6;
 
+/// Up to so many claims, registrations are looked up by their names; the list of all is cheaper beyond.
+pub const NAMES_LOOKED_UP: u32 = 4;
+
 /// How long a sweep holds its lease.
 pub const SWEEP_LEASE_MS: u64 = 5 * 60_000;
 

@@ -15,13 +15,14 @@ use fleet::{
     runner::{Runner, RunnerState},
 };
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 use tracing::{info, warn};
 
 use crate::{
     ports::{ErrorKind, PortError, PortResult, Scan},
     service::Controller,
     settings::{
-        BATCH_EVENTS, HOOKS_PER_SWEEP, QUIET_SCOPES_PER_SWEEP, READ_POINTS, REDELIVER_WINDOW_MS,
+        BATCH_EVENTS, HOOKS_PER_SWEEP, NAMES_LOOKED_UP, QUIET_SCOPES_PER_SWEEP, READ_POINTS, REDELIVER_WINDOW_MS,
         REDELIVERIES_PER_SWEEP, SCOPE_USED_MS, SWEEP_LEASE_MS, WRITE_POINTS,
     },
 };
@@ -37,6 +38,36 @@ pub struct Swept {
     pub probes: usize,
     /// Items that failed; the next sweep tries them again.
     pub failures: usize,
+}
+
+/// A sweep under way.
+struct Round {
+    swept: Swept,
+    began: Instant,
+    /// Nothing new is begun from then on.
+    last_start: Option<Instant>,
+}
+
+/// What a sweep does, one after the other. Each has its share of the time, so that no slow one takes that of all others.
+#[derive(Debug, Clone, Copy)]
+enum Phase {
+    /// Repositories and registered runners are listed.
+    Runners,
+    /// Open jobs are listed.
+    Jobs,
+    /// What was seen is followed.
+    Follow,
+}
+
+impl Phase {
+    /// When it is to be over, in quarters of the time.
+    fn ends(self) -> u32 {
+        match self {
+            Self::Runners => 1,
+            Self::Jobs => 2,
+            Self::Follow => 4,
+        }
+    }
 }
 
 /// A sweep that came to its end. One that the store broke off is not kept: the log tells of it.
@@ -79,39 +110,52 @@ impl Controller {
     /// # Errors
     /// The store's. Failures of GitHub and the engine are counted, and hide nothing else.
     pub async fn sweep_once(&self) -> PortResult<Swept> {
+        self.sweep(Round::new(None)).await
+    }
+
+    /// One sweep that begins nothing new from `last_start` on. What it does not come to is the next one's.
+    ///
+    /// # Errors
+    /// As [`Controller::sweep_once`].
+    pub async fn sweep_until(&self, last_start: Instant) -> PortResult<Swept> {
+        self.sweep(Round::new(Some(last_start))).await
+    }
+
+    async fn sweep(&self, mut round: Round) -> PortResult<Swept> {
         let began_ms = self.ports.clock.now_ms();
         let store = &self.ports.store;
         if !store.lease("sweep", &self.owner, began_ms, began_ms + SWEEP_LEASE_MS).await? {
             return Ok(Swept { skipped: true, ..Swept::default() });
         }
-        let mut swept = Swept::default();
         self.sweeps.fetch_add(1, Ordering::Relaxed);
         let policy = self.policy();
         let scan = store.scan().await?;
-        let findings = self.look(&policy, &scan, &mut swept).await;
-        self.follow(&findings, &mut swept).await;
-        for probe in &findings.probes {
-            self.probe(probe, &scan, &mut swept).await;
+        let findings = self.look(&policy, &scan, &mut round).await;
+        self.follow(&findings, &mut round).await;
+        for probe in self.in_turn(&findings.probes) {
+            if round.has_time(Phase::Follow) {
+                self.probe(probe, &scan, &mut round).await;
+            }
         }
         if self.settings.redeliver {
-            self.redeliver_failed(&policy, &mut swept).await;
+            self.redeliver_failed(&policy, &mut round).await;
         }
         store.set_suspicions(findings.suspicions).await?;
         store.expire(self.ports.clock.now_ms()).await?;
         // Freed at once, so that a restart need not wait for it.
         let ended_ms = self.ports.clock.now_ms();
         store.lease("sweep", &self.owner, ended_ms, ended_ms).await?;
-        self.keep_sweep(LastSweep { began_ms, ended_ms, swept });
-        Ok(swept)
+        self.keep_sweep(LastSweep { began_ms, ended_ms, swept: round.swept });
+        Ok(round.swept)
     }
 
     /// Looks at all three and judges.
-    async fn look(&self, policy: &Policy, scan: &Scan, swept: &mut Swept) -> Findings {
+    async fn look(&self, policy: &Policy, scan: &Scan, round: &mut Round) -> Findings {
         let tasks = self.ports.compute.list().await;
-        let tasks = swept.keep(tasks, "the engine's machines cannot be listed");
-        let repos = self.repositories(policy, scan, swept).await;
-        let registrations = self.registrations(policy, scan, &repos, swept).await;
-        let (listed, unread) = self.open_jobs(&repos, scan, swept).await;
+        let tasks = round.keep(tasks, "the engine's machines cannot be listed");
+        let repos = self.repositories(policy, scan, round).await;
+        let registrations = self.registrations(policy, scan, &repos, round).await;
+        let (listed, unread) = self.open_jobs(&repos, scan, round).await;
         let suspicions = self.with_asides(scan);
         let sight = Sight {
             now_ms: self.ports.clock.now_ms(),
@@ -142,17 +186,18 @@ impl Controller {
         suspicions
     }
 
-    async fn repositories(&self, policy: &Policy, scan: &Scan, swept: &mut Swept) -> BTreeSet<Repo> {
+    async fn repositories(&self, policy: &Policy, scan: &Scan, round: &mut Round) -> BTreeSet<Repo> {
         let mut repos = repositories(policy, &scan.open_jobs);
         if self.settings.discover {
-            for (owner, rules) in policy.owners.iter().filter(|(_, rules)| rules.repositories.is_none()) {
-                if !self.may_read(owner, READ_POINTS, swept).await {
+            let all = policy.owners.iter().filter(|(_, rules)| rules.repositories.is_none());
+            for (owner, rules) in self.in_turn(all) {
+                if !round.has_time(Phase::Runners) || !self.may_read(owner, READ_POINTS, round).await {
                     repos.extend(self.known_of(owner));
                     continue;
                 }
-                let all = self.ports.github.repositories(owner).await;
+                let all = round.in_time(Phase::Runners, self.ports.github.repositories(owner)).await;
                 let all = self.heed(owner, all).await;
-                let Some(all) = swept.keep(all, "an owner's repositories cannot be listed") else {
+                let Some(all) = round.keep(all, "an owner's repositories cannot be listed") else {
                     repos.extend(self.known_of(owner));
                     continue;
                 };
@@ -172,7 +217,7 @@ impl Controller {
         policy: &Policy,
         scan: &Scan,
         repos: &BTreeSet<Repo>,
-        swept: &mut Swept,
+        round: &mut Round,
     ) -> BTreeMap<Scope, Vec<Registration>> {
         let now_ms = self.ports.clock.now_ms();
         let used = scan.runners.iter().filter(|runner| is_used(runner, now_ms));
@@ -181,13 +226,13 @@ impl Controller {
         let quiet = all.difference(&scopes).cloned().collect();
         scopes.extend(self.some(quiet, QUIET_SCOPES_PER_SWEEP));
         let mut lists = BTreeMap::new();
-        for scope in scopes {
-            if !self.may_read(scope.owner(), READ_POINTS, swept).await {
+        for scope in self.in_turn(scopes) {
+            if !round.has_time(Phase::Runners) || !self.may_read(scope.owner(), READ_POINTS, round).await {
                 continue;
             }
-            let list = self.ports.github.runners(&scope).await;
+            let list = round.in_time(Phase::Runners, self.ports.github.runners(&scope)).await;
             let list = self.heed(scope.owner(), list).await;
-            if let Some(list) = swept.keep(list, "registered runners cannot be listed") {
+            if let Some(list) = round.keep(list, "registered runners cannot be listed") {
                 lists.insert(scope, list);
             }
         }
@@ -200,28 +245,38 @@ impl Controller {
         &self,
         repos: &BTreeSet<Repo>,
         scan: &Scan,
-        swept: &mut Swept,
-    ) -> (BTreeMap<Repo, Vec<Event>>, BTreeSet<RunId>) {
+        round: &mut Round,
+    ) -> (BTreeMap<Repo, Vec<Event>>, BTreeMap<Repo, BTreeSet<RunId>>) {
         let wanted: BTreeSet<Repo> = scan.open_jobs.iter().map(|job| job.facts.repo.clone()).collect();
         let due = self.polls().begin_sweep(repos, &wanted, self.ports.clock.now_ms());
-        let (mut lists, mut unread) = (BTreeMap::new(), BTreeSet::new());
+        let (mut lists, mut unread) = (BTreeMap::new(), BTreeMap::new());
         for repo in due {
             let began_ms = self.ports.clock.now_ms();
-            if !self.polls().rota.may_list(began_ms) {
+            if !self.polls().rota.may_list(began_ms) || !round.has_time(Phase::Jobs) {
                 break;
             }
-            if !self.may_read(repo.owner(), READ_POINTS, swept).await {
+            if !self.may_read(repo.owner(), READ_POINTS, round).await {
                 continue;
             }
-            let look = self.ports.github.look(&repo, How::List).await;
+            let look = round.in_time(Phase::Jobs, self.ports.github.look(&repo, How::List)).await;
             let look = self.heed(repo.owner(), look).await.inspect_err(|error| self.look_failed(&repo, error));
-            if let Some(look) = swept.keep(look, "open jobs cannot be listed") {
+            if let Some(look) = round.keep(look, "open jobs cannot be listed") {
                 self.looked(&repo, began_ms, &look).await;
-                unread.extend(look.unread);
+                if !look.unread.is_empty() {
+                    unread.insert(repo.clone(), look.unread);
+                }
                 lists.insert(repo, look.jobs.unwrap_or_default());
             }
         }
         (lists, unread)
+    }
+
+    /// All of them, another one first each sweep: if time is up, it is not always the same ones that wait.
+    fn in_turn<T>(&self, all: impl IntoIterator<Item = T>) -> Vec<T> {
+        let mut all: Vec<T> = all.into_iter().collect();
+        let start = self.sweeps.load(Ordering::Relaxed) % all.len().max(1);
+        all.rotate_left(start);
+        all
     }
 
     /// So many of them, each sweep the next ones.
@@ -234,53 +289,57 @@ impl Controller {
     }
 
     /// Whether the owner's budget allows a call now; if not, the next sweep makes it.
-    async fn may_read(&self, owner: &str, points: u32, swept: &mut Swept) -> bool {
+    async fn may_read(&self, owner: &str, points: u32, round: &mut Round) -> bool {
         let answer = self.github_budget(owner, points).await;
-        matches!(swept.keep(answer, "the rate budget cannot be read"), Some(None))
+        matches!(round.keep(answer, "the rate budget cannot be read"), Some(None))
     }
 
-    async fn follow(&self, findings: &Findings, swept: &mut Swept) {
-        swept.events += findings.events.len();
+    async fn follow(&self, findings: &Findings, round: &mut Round) {
+        round.swept.events += findings.events.len();
         let mut all = true;
         for batch in findings.events.chunks(BATCH_EVENTS) {
+            if !round.has_time(Phase::Follow) {
+                all = false;
+                break;
+            }
             if self.handle(batch).await.is_ok() {
                 continue;
             }
             // One that cannot be handled must not keep the others from it.
             for event in batch {
                 let one = self.handle(std::slice::from_ref(event)).await;
-                all &= swept.keep(one, "an event cannot be handled").is_some();
+                all &= round.keep(one, "an event cannot be handled").is_some();
             }
         }
         if findings.inventory && all {
             let done = self.handle(&[Event::Inventory]).await;
-            swept.keep(done, "the inventory cannot be stored");
+            round.keep(done, "the inventory cannot be stored");
         }
         self.balance().await;
     }
 
-    async fn probe(&self, probe: &Probe, scan: &Scan, swept: &mut Swept) {
+    async fn probe(&self, probe: &Probe, scan: &Scan, round: &mut Round) {
         if let Some(owner) = owner(probe)
-            && !self.may_read(owner, READ_POINTS, swept).await
+            && !self.may_read(owner, READ_POINTS, round).await
         {
             return;
         }
-        swept.probes += 1;
+        round.swept.probes += 1;
         let answer = self.read(probe).await;
         let answer = self.heed(owner(probe).unwrap_or_default(), answer).await;
-        let Some(answer) = swept.keep(answer, "a direct read failed") else { return };
+        let Some(answer) = round.keep(answer, "a direct read failed") else { return };
         match judge(probe, answer, &scan.open_jobs) {
             Verdict::Event(event) => {
                 info!(?probe, "confirmed by a direct read");
                 let handled = self.handle(&[event]).await;
-                swept.keep(handled, "an event cannot be handled");
+                round.keep(handled, "an event cannot be handled");
             }
             Verdict::Delete(scope, id) => {
                 info!(%scope, %id, "a registration that nothing stands behind is deleted");
-                if self.may_read(scope.owner(), WRITE_POINTS, swept).await {
+                if self.may_read(scope.owner(), WRITE_POINTS, round).await {
                     let deleted = self.ports.github.delete_runner(&scope, id).await;
                     let deleted = self.heed(scope.owner(), deleted).await;
-                    swept.keep(deleted, "a registration cannot be deleted");
+                    round.keep(deleted, "a registration cannot be deleted");
                 }
             }
             Verdict::Nothing => {}
@@ -293,6 +352,12 @@ impl Controller {
         names: &[String],
         counts: impl Fn(&Registration) -> bool,
     ) -> PortResult<Option<Registration>> {
+        // One call for all of them, instead of one each, of which only the first is in the budget.
+        if names.len() > NAMES_LOOKED_UP as usize {
+            let all = self.ports.github.runners(scope).await?;
+            let is_one = |seen: &Registration| names.iter().any(|name| **name == *seen.name) && counts(seen);
+            return Ok(all.into_iter().find(is_one));
+        }
         for name in names {
             let seen = self.ports.github.runner_by_name(scope, name).await?;
             if seen.as_ref().is_some_and(&counts) {
@@ -337,10 +402,10 @@ impl Controller {
     }
 
     /// Asks for the webhooks again that we did not take.
-    async fn redeliver_failed(&self, policy: &Policy, swept: &mut Swept) {
+    async fn redeliver_failed(&self, policy: &Policy, round: &mut Round) {
         let since_ms = self.ports.clock.now_ms().saturating_sub(REDELIVER_WINDOW_MS);
         for (scope, named) in self.some(self.hook_scopes(policy), HOOKS_PER_SWEEP) {
-            if !self.may_read(scope.owner(), READ_POINTS, swept).await {
+            if !round.has_time(Phase::Follow) || !self.may_read(scope.owner(), READ_POINTS, round).await {
                 continue;
             }
             let failed = self.ports.github.failed_deliveries(&scope, since_ms).await;
@@ -349,12 +414,12 @@ impl Controller {
                 // Nobody said that each repository which is found has a webhook of ours.
                 continue;
             }
-            let failed = swept.keep(failed, "failed deliveries cannot be listed").unwrap_or_default();
+            let failed = round.keep(failed, "failed deliveries cannot be listed").unwrap_or_default();
             for delivery in failed.into_iter().take(REDELIVERIES_PER_SWEEP) {
-                if self.may_read(scope.owner(), WRITE_POINTS, swept).await {
+                if round.has_time(Phase::Follow) && self.may_read(scope.owner(), WRITE_POINTS, round).await {
                     let asked = self.ports.github.redeliver(&scope, delivery.id).await;
                     let asked = self.heed(scope.owner(), asked).await;
-                    swept.keep(asked, "a delivery cannot be asked for again");
+                    round.keep(asked, "a delivery cannot be asked for again");
                 }
             }
         }
@@ -375,12 +440,33 @@ fn owner(probe: &Probe) -> Option<&str> {
     }
 }
 
-impl Swept {
+impl Round {
+    fn new(last_start: Option<Instant>) -> Self {
+        Self { swept: Swept::default(), began: Instant::now(), last_start }
+    }
+
+    /// When a phase is to be over; `None`: when it has done all.
+    fn end(&self, phase: Phase) -> Option<Instant> {
+        let whole = self.last_start?.saturating_duration_since(self.began);
+        Some(self.began + whole * phase.ends() / Phase::Follow.ends())
+    }
+
+    fn has_time(&self, phase: Phase) -> bool {
+        self.end(phase).is_none_or(|end| Instant::now() < end)
+    }
+
+    /// A call that reads, which may be broken off.
+    async fn in_time<T>(&self, phase: Phase, call: impl Future<Output = PortResult<T>>) -> PortResult<T> {
+        let Some(end) = self.end(phase) else { return call.await };
+        let late = |_| Err(PortError::retry("no answer in the time that the sweep has for it"));
+        tokio::time::timeout_at(end, call).await.unwrap_or_else(late)
+    }
+
     /// Counts a failure and goes on with the rest.
     fn keep<T>(&mut self, result: Result<T, PortError>, what: &str) -> Option<T> {
         result
             .inspect_err(|error| {
-                self.failures += 1;
+                self.swept.failures += 1;
                 warn!(%error, "{what}");
             })
             .ok()

@@ -11,7 +11,7 @@ use crate::{
     event::{Event, Outcome},
     ids::{ClassName, JobId, PoolId, RunnerName},
     job::JobState,
-    runner::{Runner, RunnerState},
+    runner::{Outfit, Runner, RunnerState},
     standing::{Obstacle, Standing},
     view::{Guard, PoolView},
 };
@@ -74,6 +74,7 @@ impl Draft<'_> {
     fn launch(&mut self, id: &PoolId) {
         let Some(pool) = self.view.pools.get(id).map(|pool| pool.pool.clone()) else { return };
         let repo = self.view.pools.get(id).and_then(|pool| pool.head.as_ref()).map(|head| head.repo.clone());
+        let class = self.class(&pool.class);
         let runner = Runner {
             name: self.new_name(),
             pool: pool.id.clone(),
@@ -89,9 +90,10 @@ impl Draft<'_> {
             boot_deadline_ms: 0,
             life_deadline_ms: 0,
             taken_back: None,
+            outfit: Outfit::of(&class),
             state: RunnerState::Reserved,
         };
-        let spec = LaunchSpec::of(&runner, &self.class(&pool.class));
+        let spec = LaunchSpec::of(&runner, &class);
         self.effect(Effect::Launch(Box::new(spec)), self.now_ms);
         self.record(None, Some(runner.name.clone()), format!("{} is started for pool {id}", runner.name));
         self.set_runner(runner);

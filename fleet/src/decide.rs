@@ -13,7 +13,7 @@ use crate::{
     job::{self, Conclusion, Job, JobFacts, JobInput, JobState},
     ledger::KEEP_ENDED_MS,
     policy::{Placement, Policy},
-    runner::{EndWhy, Runner, RunnerInput, RunnerState, Step, TakenBack},
+    runner::{EndWhy, Outfit, Runner, RunnerInput, RunnerState, Step, TakenBack},
     view::{Decision, PoolView, Put, Record, Row, View},
     wire::EndReason,
 };
@@ -351,6 +351,7 @@ impl<'a> Draft<'a> {
                 self.claim(&runner, *attempt, input)
             }
             RunnerInput::Outfitted { .. } => self.outfitted(&runner, input),
+            RunnerInput::NotOutfitted { .. } => self.not_outfitted(&runner, input),
             RunnerInput::Connected { .. } => self.connected(&runner, input),
             RunnerInput::Stop { by } | RunnerInput::StopIdle { by } => self.stop_by_hand(&runner, input, by),
             RunnerInput::Launched { .. }
@@ -411,9 +412,8 @@ impl<'a> Draft<'a> {
 
     /// Before each try to launch a runner that nobody can ask whether it is still needed once it runs.
     fn outfitted(&mut self, runner: &Runner, input: &RunnerInput) -> Outcome {
-        let never_launched = runner.state == RunnerState::Reserved && runner.claims == 0 && runner.task.is_none();
         let drained = self.view.drains.words(&runner.class).is_some();
-        if never_launched && (drained || self.has_surplus(&runner.pool)) {
+        if runner.is_never_launched() && (drained || self.has_surplus(&runner.pool)) {
             let why = "it was not needed any more before it was started";
             self.runner_step(runner, &RunnerInput::TaskGone { why: why.into() });
             return Outcome::Go;
@@ -422,6 +422,16 @@ impl<'a> Draft<'a> {
             return Outcome::Claimed { n: runner.claims + 1, pool: runner.pool() };
         }
         Outcome::Duplicate
+    }
+
+    fn not_outfitted(&mut self, runner: &Runner, input: &RunnerInput) -> Outcome {
+        if !self.runner_step(runner, input) {
+            return Outcome::Duplicate;
+        }
+        match self.view.runners.get(&runner.name) {
+            Some(row) if !row.value.state.is_live() => Outcome::Go,
+            Some(_) | None => Outcome::Accepted(input.label().into()),
+        }
     }
 
     fn connected(&mut self, runner: &Runner, input: &RunnerInput) -> Outcome {
@@ -576,6 +586,9 @@ impl<'a> Draft<'a> {
         if let RunnerInput::Refused { .. } = input {
             self.hold(&new.pool, NoticeKind::NoCapacity, &format!("the engine refuses to start a runner: {why}"));
         }
+        if let RunnerInput::NotOutfitted { .. } = input {
+            self.hold(&new.pool, NoticeKind::Denied, &format!("GitHub refuses to register runners: {why}"));
+        }
         // A registration whose job ended is taken away by GitHub itself; one that the agent ended is deleted already.
         let cleaned = matches!(&old.state, RunnerState::Ending { why: EndWhy::Completed(_) | EndWhy::Ended(_), .. });
         if !cleaned {
@@ -583,7 +596,13 @@ impl<'a> Draft<'a> {
         }
         match &old.state {
             RunnerState::Busy { job: Some(job), .. } if old.taken_back.is_none() => self.interrupted(old, *job, why),
-            RunnerState::Starting | RunnerState::Claimed | RunnerState::Idle { .. } => self.fruitless(old, why),
+            RunnerState::Starting | RunnerState::Claimed | RunnerState::Idle { .. } => {
+                self.fruitless(old, why);
+                // It could not tell whether it ran a job.
+                if old.outfit.is_some() {
+                    self.ask_for_served(old);
+                }
+            }
             RunnerState::Reserved
             | RunnerState::Recalled { .. }
             | RunnerState::Busy { .. }
@@ -645,6 +664,7 @@ impl<'a> Draft<'a> {
             boot_deadline_ms: self.now_ms + class.boot_timeout_ms,
             life_deadline_ms: task.created_ms + class.lifetime_ms(&task.pool.labels),
             taken_back: None,
+            outfit: Outfit::of(&class),
             state: RunnerState::Starting,
         });
         let text = format!("{} runs but had no row: taken in, not stopped", task.runner);

@@ -142,6 +142,9 @@ pub struct LaunchSpec {
     /// Whether spare capacity is asked for; `None`: it is left to the class.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spot: Option<bool>,
+    /// Whether the machine is told its credentials, because it cannot come back to ask for them.
+    #[serde(default)]
+    pub told: bool,
     /// Its image, where the engine uses images.
     pub image: Option<String>,
     /// When it was decided, milliseconds.
@@ -164,6 +167,7 @@ impl LaunchSpec {
             repo: runner.repo.clone(),
             size: class.size_of(&runner.labels),
             spot: class.spot_of(&runner.labels),
+            told: runner.outfit.is_some(),
             image: class.image.clone(),
             created_ms: runner.created_ms,
         }

@@ -12,7 +12,6 @@ use std::{
 };
 
 use crate::{
-    class::CredentialKind,
     event::{Event, Registration, Task},
     ids::{JobId, RegistrationId, Repo, RunId, RunnerName, Scope, TaskId},
     job::{Job, JobInput, JobState},
@@ -49,7 +48,7 @@ pub struct Sight<'a> {
     /// GitHub's lists of open jobs.
     pub listed: &'a BTreeMap<Repo, Vec<Event>>,
     /// Open runs that are not in them, because there are so many.
-    pub unread: &'a BTreeSet<RunId>,
+    pub unread: &'a BTreeMap<Repo, BTreeSet<RunId>>,
     /// Whether all that the engine runs has been adopted since the store began.
     pub inventoried: bool,
 }
@@ -181,8 +180,7 @@ impl<'a> Sweep<'a> {
     /// nor passed, and a suspicion that is forgotten in between would never be confirmed.
     fn keep_unseen(&mut self) {
         let (listed, registrations) = (&self.sight.listed, &self.sight.registrations);
-        let unseen =
-            |job: &&Job| !listed.contains_key(&job.facts.repo) || self.sight.unread.contains(&job.facts.run_id);
+        let unseen = |job: &&Job| !listed.contains_key(&job.facts.repo) || self.is_unread(job);
         let jobs = self.sight.jobs.iter().filter(unseen);
         let live = self.sight.runners.iter().filter(|runner| runner.state.is_live());
         let runners = live.filter(|runner| !registrations.contains_key(&runner.scope));
@@ -206,7 +204,10 @@ impl<'a> Sweep<'a> {
         names
             .filter(move |key| match key.rsplit_once('/').and_then(|(place, _)| place.split_once('/')) {
                 Some(("orphan", scope)) => !sight.registrations.keys().any(|listed| listed.to_string() == scope),
-                Some(("aside", repo)) => !sight.listed.keys().any(|listed| listed.to_string() == repo),
+                Some(("aside", repo)) => {
+                    let named = |seen: &Repo| seen.to_string() == repo;
+                    !sight.listed.keys().any(named) || sight.unread.keys().any(named)
+                }
                 Some(_) | None => false,
             })
             .cloned()
@@ -287,8 +288,11 @@ impl<'a> Sweep<'a> {
         }
         if self.confirmed(format!("ghost/{}", runner.name)) {
             let last = runner.claims.max(1);
-            let first = if self.is_outfitted(runner) { 1 } else { last };
-            let names = names(runner, first..=last);
+            let names = if keeps_all_names(runner) {
+                names(runner, 1..=last.max(CLAIMS_GUESSED))
+            } else {
+                names(runner, last..=last)
+            };
             let (runner, scope) = (runner.name.clone(), runner.scope.clone());
             self.found.probes.push(Probe::Ghost { runner, scope, names });
         }
@@ -318,7 +322,7 @@ impl<'a> Sweep<'a> {
         let Some((base, n)) = RunnerName::parse_registered(&self.prefix, &registration.name) else { return };
         let Some(tasks) = self.sight.tasks else { return };
         let wanted = match self.rows.get(&base) {
-            Some(row) if row.state.is_live() => n >= row.claims || self.is_outfitted(row),
+            Some(row) if row.state.is_live() => n >= row.claims || keeps_all_names(row),
             Some(_) => false,
             None => tasks.iter().any(|task| task.runner == base && task.stopped.is_none()),
         };
@@ -329,11 +333,6 @@ impl<'a> Sweep<'a> {
             let (scope, id, name) = (scope.clone(), registration.id, registration.name.clone());
             self.found.probes.push(Probe::Orphan { scope, id, name });
         }
-    }
-
-    /// Whether it was launched with its credentials: with those of which try, if there were several, is not known.
-    fn is_outfitted(&self, runner: &Runner) -> bool {
-        self.policy.class(&runner.class).is_some_and(|class| class.credentials == CredentialKind::Env)
     }
 
     fn jobs(&mut self) {
@@ -363,7 +362,7 @@ impl<'a> Sweep<'a> {
         if served || names_ours || self.sight.jobs.iter().any(|job| job.facts.id == facts.id) {
             return true;
         }
-        let key = format!("aside/{}/{}", facts.repo, facts.id);
+        let key = aside_key(&facts.repo, facts.id);
         let seen_ms = self.sight.suspicions.get(&key).copied();
         self.found.suspicions.insert(key, seen_ms.unwrap_or(self.sight.now_ms));
         seen_ms.is_none()
@@ -389,12 +388,16 @@ impl<'a> Sweep<'a> {
         });
         match (&job.state, input) {
             // Not in any open run that was read: it has ended, or the list lags.
-            (_, None) => !self.sight.unread.contains(&job.facts.run_id),
+            (_, None) => !self.is_unread(job),
             // GitHub may have queued it again.
             (JobState::Running { .. }, Some(JobInput::Queued | JobInput::QueuedDirect | JobInput::Waiting)) => true,
             (JobState::Running { runner, .. }, Some(_)) => self.runner_is_gone(runner),
             (JobState::Waiting | JobState::Queued | JobState::Done { .. }, Some(_)) => false,
         }
+    }
+
+    fn is_unread(&self, job: &Job) -> bool {
+        self.sight.unread.get(&job.facts.repo).is_some_and(|runs| runs.contains(&job.facts.run_id))
     }
 
     fn runner_is_gone(&self, name: &str) -> bool {
@@ -412,6 +415,23 @@ impl<'a> Sweep<'a> {
         self.found.suspicions.insert(key, since_ms);
         self.found.inventory = self.sight.now_ms >= since_ms + self.sight.list_lag_ms;
     }
+}
+
+/// Under this a sweep remembers that a listed job is not for us.
+pub fn aside_key(repo: &Repo, job: JobId) -> String {
+    format!("aside/{repo}/{job}")
+}
+
+/// What [`aside_key`] made a key of.
+pub fn aside_of(key: &str) -> Option<(Repo, JobId)> {
+    let (repo, job) = key.strip_prefix("aside/")?.rsplit_once('/')?;
+    Some((Repo::parse(repo)?, JobId(job.parse().ok()?)))
+}
+
+/// Whether it may have registered under each of its names: it was launched with its credentials, and with those of which
+/// try, if there were several, is not known; or it was found without a row.
+fn keeps_all_names(runner: &Runner) -> bool {
+    runner.outfit.is_some() || runner.claims == 0
 }
 
 /// The names of a runner's credentials, those of these numbers.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    class::{Class, Pool},
+    class::{Class, CredentialKind, Pool},
     ids::{ClassName, JobId, PoolId, RegistrationId, Repo, RunnerName, Scope, TaskId},
     labels::LabelSet,
     wire::EndReason,
@@ -49,8 +49,25 @@ pub struct Runner {
     /// Its agent said that its machine is being taken back.
     #[serde(default)]
     pub taken_back: Option<TakenBack>,
+    /// It is told its credentials at its launch; `None`: it claims them. Stays what its class said when it was made.
+    #[serde(default)]
+    pub outfit: Option<Outfit>,
     /// Where it stands.
     pub state: RunnerState,
+}
+
+/// What became of the credentials of a runner that claims none: [`Runner::claims`] counts those that were asked for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outfit {
+    /// How many of them have certainly started no machine.
+    pub unused: u32,
+}
+
+impl Outfit {
+    /// That of a new runner of a class.
+    pub fn of(class: &Class) -> Option<Self> {
+        (class.credentials == CredentialKind::Env).then(Self::default)
+    }
 }
 
 /// A runner's machine is being taken back. If its job fails now, it was not the job's fault.
@@ -173,6 +190,13 @@ pub enum RunnerInput {
         /// For which attempt.
         attempt: u32,
     },
+    /// GitHub gave no credentials for that, so that nothing was launched with them.
+    NotOutfitted {
+        /// For which attempt.
+        attempt: u32,
+        /// GitHub's words, if it will not give any.
+        refused: Option<Arc<str>>,
+    },
     /// Its agent asks for credentials.
     Claim {
         /// Which attempt's machine asks.
@@ -250,6 +274,7 @@ impl RunnerInput {
             Self::Launched { .. } => "launched",
             Self::Refused { .. } => "refused",
             Self::Outfitted { .. } => "outfitted",
+            Self::NotOutfitted { .. } => "not outfitted",
             Self::Claim { .. } => "claim",
             Self::ClaimWaits { .. } => "claim waits",
             Self::NoDemand => "no demand",
@@ -322,6 +347,7 @@ impl Runner {
             RunnerInput::Launched { attempt, task } => self.launched(*attempt, task, class, now_ms),
             RunnerInput::Refused { attempt, why } => self.refused(*attempt, why, class, now_ms),
             RunnerInput::Outfitted { attempt } => self.outfitted(*attempt),
+            RunnerInput::NotOutfitted { attempt, refused } => self.not_outfitted(*attempt, refused.as_ref(), now_ms),
             RunnerInput::Claim { attempt } => self.claim(*attempt, class, now_ms),
             RunnerInput::ClaimWaits { attempt } => self.claim_waits(*attempt, class, now_ms),
             // One that has claimed may have its credentials, and be at work: its agent ends it if it heeds the answer.
@@ -339,7 +365,9 @@ impl Runner {
                 self.end_if(booting && now_ms >= self.boot_deadline_ms, EndWhy::BootOverdue, now_ms)
             }
             RunnerInput::LifetimeOver => {
-                let over = now_ms >= self.life_deadline_ms && self.state != RunnerState::Reserved;
+                // One that GitHub named before its launch was answered has no deadline yet.
+                let known = self.life_deadline_ms > 0 && self.state != RunnerState::Reserved;
+                let over = known && now_ms >= self.life_deadline_ms;
                 self.end_if(over && self.is_not_ending(), EndWhy::LifetimeOver, now_ms)
             }
             RunnerInput::Ghost => {
@@ -441,7 +469,9 @@ impl Runner {
         }
         let reserved = self.state == RunnerState::Reserved;
         if reserved && attempt < class.placements {
-            return Step::Change(Self { attempt: attempt + 1, ..self.clone() });
+            // Whatever was told to the engine has started nothing.
+            let outfit = self.outfit.map(|_| Outfit { unused: self.claims });
+            return Step::Change(Self { attempt: attempt + 1, outfit, ..self.clone() });
         }
         // One that has claimed: this occurs when the answer to its launch was lost, and somebody took the machine away
         // before the launch was repeated. Without its handle no later look would ever find it gone.
@@ -453,10 +483,31 @@ impl Runner {
 
     /// Each try to launch has a name of its own: whether the one before started something may not be known.
     fn outfitted(&self, attempt: u32) -> Step {
-        if self.state != RunnerState::Reserved || attempt != self.attempt {
+        if self.state != RunnerState::Reserved || attempt != self.attempt || self.outfit.is_none() {
             return Step::Stay;
         }
         Step::Change(Self { claims: self.claims + 1, ..self.clone() })
+    }
+
+    /// Where GitHub refuses for good and no earlier try can have started anything, it is given up, and its place is free.
+    fn not_outfitted(&self, attempt: u32, refused: Option<&Arc<str>>, now_ms: u64) -> Step {
+        let Some(outfit) = self.outfit.filter(|_| self.state == RunnerState::Reserved && attempt == self.attempt)
+        else {
+            return Step::Stay;
+        };
+        let unused = (outfit.unused + 1).min(self.claims);
+        let next = Self { outfit: Some(Outfit { unused }), ..self.clone() };
+        match refused.filter(|_| next.is_never_launched()) {
+            Some(why) => next.gone(why, now_ms),
+            None if next == *self => Step::Stay,
+            None => Step::Change(next),
+        }
+    }
+
+    /// Whether it is told its credentials, and no machine of it can run: no launch with its credentials was sent, or all were definitely refused.
+    pub fn is_never_launched(&self) -> bool {
+        let all_unused = self.outfit.is_some_and(|outfit| outfit.unused == self.claims);
+        self.state == RunnerState::Reserved && self.task.is_none() && all_unused
     }
 
     fn claim(&self, attempt: u32, class: &Class, now_ms: u64) -> Step {

@@ -8,7 +8,7 @@ use crate::{
     ids::{JobId, RegistrationId, Repo, Scope},
     job::{self, Conclusion, JobInput, JobState, REQUEUE_AFTER_MS},
     labels::LabelSet,
-    runner::{EndWhy, Runner, RunnerInput, RunnerState, Step},
+    runner::{EndWhy, Outfit, Runner, RunnerInput, RunnerState, Step},
     wire::EndReason,
 };
 
@@ -167,6 +167,7 @@ fn runner(state: RunnerState) -> Runner {
         boot_deadline_ms: 1,
         life_deadline_ms: 1,
         taken_back: None,
+        outfit: (state == RunnerState::Reserved).then(Outfit::default),
         state,
     }
 }
@@ -176,6 +177,7 @@ fn runner_inputs() -> Vec<Named<RunnerInput>> {
         RunnerInput::Launched { attempt: 1, task: "task".into() },
         RunnerInput::Refused { attempt: 1, why: "".into() },
         RunnerInput::Outfitted { attempt: 1 },
+        RunnerInput::NotOutfitted { attempt: 1, refused: Some("".into()) },
         RunnerInput::Claim { attempt: 1 },
         RunnerInput::ClaimWaits { attempt: 1 },
         RunnerInput::NoDemand,

@@ -14,7 +14,7 @@ pub struct SweepFunction {
 impl SweepFunction {
     /// Sweeps. Nothing new is begun from `last_start` on.
     pub async fn answer(&self, last_start: Instant) {
-        match self.caller.controller.sweep_once().await {
+        match self.caller.controller.sweep_until(last_start).await {
             Ok(swept) if swept.skipped => info!("another sweep is under way"),
             Ok(swept) => info!(?swept, "swept"),
             Err(error) => warn!(%error, "could not sweep; the next one comes in a minute"),

@@ -96,6 +96,7 @@ pub fn runner(name: &str, state: RunnerState) -> Runner {
         boot_deadline_ms: START_MS + 300_000,
         life_deadline_ms: START_MS + 3_600_000,
         taken_back: None,
+        outfit: None,
         state,
     }
 }
@@ -115,6 +116,7 @@ pub fn launch(name: &str, attempt: u32) -> LaunchSpec {
         repo: repo(),
         size: Size::default(),
         spot: None,
+        told: false,
         image: None,
         created_ms: START_MS,
     }

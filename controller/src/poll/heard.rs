@@ -9,6 +9,7 @@ use fleet::{
     event::Event,
     ids::{JobId, Repo, RunId},
     job::JobInput,
+    reconcile::{aside_key, aside_of},
 };
 
 /// An unchanged job is told again after this time, milliseconds: its row may have been lost.
@@ -77,12 +78,10 @@ impl Heard {
     }
 }
 
-/// What the keys of the sweep's memory of jobs that are not for us begin with.
-const ASIDE_PREFIX: &str = "aside/";
-
-/// Jobs that are not for us and when each was last seen. Poller and sweep share it, and the sweep stores it.
+/// Jobs that are not for us, where they are from, and when each was last seen. Poller and sweep share it, and the sweep
+/// stores it.
 #[derive(Debug, Default)]
-pub(crate) struct Asides(BTreeMap<JobId, u64>);
+pub(crate) struct Asides(BTreeMap<JobId, (Repo, u64)>);
 
 impl Asides {
     /// Those that have not been seen yet.
@@ -90,18 +89,17 @@ impl Asides {
         jobs.into_iter()
             .filter(|event| {
                 let Event::Job { facts, .. } = event else { return false };
-                self.0.insert(facts.id, now_ms).is_none()
+                self.0.insert(facts.id, (facts.repo.clone(), now_ms)).is_none()
             })
             .collect()
     }
 
     /// Adds what a sweep stores, or has stored.
     pub(crate) fn learn(&mut self, suspicions: &BTreeMap<String, u64>, now_ms: u64) {
-        let ids = suspicions.keys().filter_map(|key| key.strip_prefix(ASIDE_PREFIX)?.parse().ok());
-        for id in ids.map(JobId) {
-            self.0.entry(id).or_insert(now_ms);
+        for (repo, id) in suspicions.keys().filter_map(|key| aside_of(key)) {
+            self.0.entry(id).or_insert((repo, now_ms));
         }
-        self.0.retain(|_, at_ms| now_ms < *at_ms + ASIDE_MS);
+        self.0.retain(|_, (_, at_ms)| now_ms < *at_ms + ASIDE_MS);
         while self.0.len() > ASIDES_MAX {
             self.0.pop_first();
         }
@@ -109,8 +107,8 @@ impl Asides {
 
     /// Adds them to what a sweep stores.
     pub(crate) fn add_to(&self, suspicions: &mut BTreeMap<String, u64>) {
-        for (id, at_ms) in &self.0 {
-            suspicions.entry(format!("{ASIDE_PREFIX}{id}")).or_insert(*at_ms);
+        for (id, (repo, at_ms)) in &self.0 {
+            suspicions.entry(aside_key(repo, *id)).or_insert(*at_ms);
         }
     }
 }
@@ -169,13 +167,13 @@ mod tests {
 
     #[test]
     fn poller_and_sweep_remember_together_what_is_not_for_us() {
-        let (mut asides, stored) = (Asides::default(), BTreeMap::from([("aside/7".to_owned(), 1)]));
+        let (mut asides, stored) = (Asides::default(), BTreeMap::from([("aside/acme/web/7".to_owned(), 1)]));
         asides.learn(&stored, 1_000);
         let jobs = || vec![job(7, JobInput::Queued), job(8, JobInput::Queued)];
         assert_eq!(asides.news(jobs(), 2_000), [job(8, JobInput::Queued)]);
         let mut kept = BTreeMap::from([("inventory".to_owned(), 5)]);
         asides.add_to(&mut kept);
-        assert_eq!(kept.keys().collect::<Vec<_>>(), ["aside/7", "aside/8", "inventory"]);
+        assert_eq!(kept.keys().collect::<Vec<_>>(), ["aside/acme/web/7", "aside/acme/web/8", "inventory"]);
         asides.learn(&BTreeMap::new(), 2_000 + ASIDE_MS);
         assert_eq!(asides.news(jobs(), 2_000 + ASIDE_MS).len(), 2);
     }

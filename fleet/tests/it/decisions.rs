@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use fleet::{
-    class::{Class, Pool},
+    class::{Class, CredentialKind, Pool},
     decide::Moment,
     drain::Extent,
     effect::{Effect, LaunchSpec, NoticeKind, Pending},
@@ -257,9 +257,29 @@ fn a_job_that_is_cancelled_before_it_starts_lets_its_runner_go() {
 
 const OUTFITTED: RunnerInput = RunnerInput::Outfitted { attempt: 1 };
 
+/// Machines of its class are told their credentials.
+fn apart() -> Desk {
+    let mut desk = Desk::new(6);
+    desk.policy.classes[0].credentials = CredentialKind::Env;
+    desk
+}
+
+/// This occurs when the class was changed to `credentials = "env"` after it was launched: it may run.
+#[test]
+fn one_that_asks_for_its_credentials_is_never_taken_for_one_that_was_not_launched() {
+    let mut desk = Desk::new(6);
+    desk.tell(&[job(1, JobInput::Queued)]);
+    let runner = desk.live()[0].name.clone();
+    assert!(!desk.launches()[0].told);
+    desk.policy.classes[0].credentials = CredentialKind::Env;
+    desk.tell(&[job(1, JobInput::Completed { conclusion: Conclusion::Cancelled, runner: "".into() })]);
+    assert_eq!(desk.runner(&runner, OUTFITTED), Outcome::Duplicate);
+    assert_eq!(desk.live().len(), 1);
+}
+
 #[test]
 fn each_try_to_launch_with_credentials_has_a_name_of_its_own_and_stores_no_second_launch() {
-    let mut desk = Desk::new(6);
+    let mut desk = apart();
     desk.tell(&[job(1, JobInput::Queued)]);
     let runner = desk.live()[0].name.clone();
     assert!(matches!(desk.runner(&runner, OUTFITTED), Outcome::Claimed { n: 1, .. }));
@@ -273,7 +293,7 @@ fn each_try_to_launch_with_credentials_has_a_name_of_its_own_and_stores_no_secon
 #[test]
 fn a_runner_without_a_route_is_not_launched_for_a_job_that_is_gone() {
     let cancelled = || job(1, JobInput::Completed { conclusion: Conclusion::Cancelled, runner: "".into() });
-    let mut desk = Desk::new(6);
+    let mut desk = apart();
     desk.tell(&[job(1, JobInput::Queued)]);
     let runner = desk.live()[0].name.clone();
     desk.tell(&[cancelled()]);
@@ -281,10 +301,53 @@ fn a_runner_without_a_route_is_not_launched_for_a_job_that_is_gone() {
     assert_eq!((desk.live().len(), desk.launches().len(), desk.effects("deregister")), (0, 0, 0));
 }
 
+/// Else it would hold its place for ever: nobody but its launch speaks of it.
+#[test]
+fn a_runner_that_github_will_not_register_frees_its_place_and_its_pool_waits() {
+    let refused = |why: Option<&str>| RunnerInput::NotOutfitted { attempt: 1, refused: why.map(Into::into) };
+    let mut desk = apart();
+    desk.tell(&[job(1, JobInput::Queued)]);
+    let runner = desk.live()[0].name.clone();
+    desk.runner(&runner, OUTFITTED);
+    assert!(matches!(desk.runner(&runner, refused(None)), Outcome::Accepted(_)));
+    assert_eq!(desk.live().len(), 1, "GitHub only failed: tried again");
+    desk.runner(&runner, OUTFITTED);
+    assert_eq!(desk.runner(&runner, refused(Some("Not Found"))), Outcome::Go);
+    assert_eq!((desk.live().len(), desk.launches().len(), desk.effects("wake")), (0, 0, 1));
+}
+
+#[test]
+fn one_whose_tries_all_failed_at_github_is_not_launched_for_a_job_that_is_gone() {
+    let mut desk = apart();
+    desk.tell(&[job(1, JobInput::Queued)]);
+    let runner = desk.live()[0].name.clone();
+    for _ in 0..3 {
+        desk.runner(&runner, OUTFITTED);
+        desk.runner(&runner, RunnerInput::NotOutfitted { attempt: 1, refused: None });
+    }
+    desk.tell(&[job(1, JobInput::Completed { conclusion: Conclusion::Cancelled, runner: "".into() })]);
+    assert_eq!(desk.runner(&runner, OUTFITTED), Outcome::Go);
+    assert_eq!((desk.live().len(), desk.launches().len()), (0, 0));
+}
+
+/// This occurs when GitHub names a machine whose launch is not answered: nothing has said yet when its life is over.
+#[test]
+fn one_at_work_whose_launch_is_not_answered_is_not_stopped_for_its_lifetime() {
+    let mut desk = apart();
+    desk.tell(&[job(1, JobInput::Queued)]);
+    let runner = desk.live()[0].name.clone();
+    desk.runner(&runner, OUTFITTED);
+    desk.tell(&[job(1, in_progress(&runner))]);
+    desk.runner(&runner, RunnerInput::LifetimeOver);
+    assert_eq!((desk.live()[0].state.label(), desk.effects("stop")), ("Busy", 0));
+    desk.runner(&runner, RunnerInput::Launched { attempt: 1, task: "t".into() });
+    assert!(desk.live()[0].life_deadline_ms > desk.now_ms);
+}
+
 /// An earlier try may have started its machine, which may be at work.
 #[test]
 fn one_that_may_have_been_launched_is_not_written_off() {
-    let mut desk = Desk::new(6);
+    let mut desk = apart();
     desk.tell(&[job(1, JobInput::Queued)]);
     let runner = desk.live()[0].name.clone();
     desk.runner(&runner, OUTFITTED);

@@ -26,7 +26,7 @@ enum Move {
 fn moves() -> impl Strategy<Value = Vec<Move>> {
     let one = prop_oneof![
         (0..12_u64, 0..6_u8, 0..8_usize).prop_map(|(id, input, runner)| Move::Job { id, input, runner }),
-        (0..8_usize, 0..16_u8).prop_map(|(runner, input)| Move::Runner { runner, input }),
+        (0..8_usize, 0..17_u8).prop_map(|(runner, input)| Move::Runner { runner, input }),
         (any::<bool>(), any::<bool>()).prop_map(|(on, fleet)| Move::Drain { on, fleet }),
         (1..200_000_u64).prop_map(Move::Later),
     ];
@@ -78,6 +78,7 @@ fn runner_input(input: u8) -> RunnerInput {
         12 => RunnerInput::StopOverdue,
         13 => RunnerInput::StopIdle { by: "test".into() },
         14 => RunnerInput::Outfitted { attempt: 1 },
+        15 => RunnerInput::NotOutfitted { attempt: 1, refused: Some("no".into()) },
         _ => RunnerInput::TaskGone { why: "exit 0".into() },
     }
 }

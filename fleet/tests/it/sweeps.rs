@@ -3,18 +3,28 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use fleet::{
-    class::CredentialKind,
     event::{Event, Registration},
     ids::{JobId, RegistrationId, Repo, RunId},
     job::{Job, JobInput},
-    reconcile::{Findings, Probe, Sight},
-    runner::{Runner, RunnerState},
+    reconcile::{Findings, Probe, Sight, aside_key, aside_of},
+    runner::{Outfit, Runner, RunnerState},
 };
 
 use crate::decisions::{Desk, job};
 
 /// What a sweep finds that lists these repositories, none with an open job, after one that suspected this.
 fn sweep(desk: &Desk, jobs: &[Job], listed: &[&Repo], suspicions: &BTreeMap<String, u64>) -> Findings {
+    sweep_without(desk, jobs, listed, &BTreeMap::new(), suspicions)
+}
+
+/// The same, where the listings had no room for these runs.
+fn sweep_without(
+    desk: &Desk,
+    jobs: &[Job],
+    listed: &[&Repo],
+    unread: &BTreeMap<Repo, BTreeSet<RunId>>,
+    suspicions: &BTreeMap<String, u64>,
+) -> Findings {
     let listed: BTreeMap<Repo, Vec<Event>> = listed.iter().map(|repo| ((*repo).clone(), Vec::new())).collect();
     let sight = Sight {
         now_ms: desk.now_ms,
@@ -25,7 +35,7 @@ fn sweep(desk: &Desk, jobs: &[Job], listed: &[&Repo], suspicions: &BTreeMap<Stri
         list_lag_ms: 0,
         registrations: &BTreeMap::new(),
         listed: &listed,
-        unread: &BTreeSet::new(),
+        unread,
         inventoried: true,
     };
     fleet::reconcile(&desk.policy, &sight)
@@ -53,28 +63,23 @@ fn a_suspicion_outlives_the_sweeps_in_which_its_run_was_left_out() {
     let mut desk = Desk::new(6);
     desk.tell(&[job(1, JobInput::Queued)]);
     let jobs: Vec<Job> = desk.ledger.jobs().cloned().collect();
-    let listed = BTreeMap::from([(jobs[0].facts.repo.clone(), Vec::new())]);
-    let look = |desk: &Desk, unread: BTreeSet<RunId>, suspicions: &BTreeMap<String, u64>| {
-        let sight = Sight {
-            now_ms: desk.now_ms,
-            jobs: &jobs,
-            runners: &[],
-            suspicions,
-            tasks: Some(&[]),
-            list_lag_ms: 0,
-            registrations: &BTreeMap::new(),
-            listed: &listed,
-            unread: &unread,
-            inventoried: true,
-        };
-        fleet::reconcile(&desk.policy, &sight)
-    };
-    let first = look(&desk, BTreeSet::new(), &BTreeMap::new());
+    let repo = jobs[0].facts.repo.clone();
+    let first = sweep(&desk, &jobs, &[&repo], &BTreeMap::new());
     desk.now_ms += desk.policy.confirm_after_ms;
-    let left_out = look(&desk, [jobs[0].facts.run_id].into(), &first.suspicions);
+    let unread = BTreeMap::from([(repo.clone(), BTreeSet::from([jobs[0].facts.run_id]))]);
+    let left_out = sweep_without(&desk, &jobs, &[&repo], &unread, &first.suspicions);
     assert_eq!((left_out.probes.len(), &left_out.suspicions), (0, &first.suspicions));
-    let again = look(&desk, BTreeSet::new(), &left_out.suspicions);
-    assert_eq!(again.probes.len(), 1);
+    assert_eq!(sweep(&desk, &jobs, &[&repo], &left_out.suspicions).probes.len(), 1);
+}
+
+#[test]
+fn a_job_that_is_not_for_us_is_not_forgotten_while_its_run_is_left_out() {
+    let desk = Desk::new(6);
+    let repo = Repo::parse("acme/web").unwrap();
+    let aside = BTreeMap::from([(aside_key(&repo, JobId(3)), desk.now_ms)]);
+    let unread = BTreeMap::from([(repo.clone(), BTreeSet::from([RunId(3)]))]);
+    assert_eq!(sweep_without(&desk, &[], &[&repo], &unread, &aside).suspicions, aside);
+    assert_eq!(aside_of(&aside_key(&repo, JobId(3))), Some((repo, JobId(3))));
 }
 
 /// Lists of scopes and repositories take turns too: what only a name tells of must survive the turns in between.
@@ -98,16 +103,11 @@ fn what_no_row_stands_for_is_not_forgotten_while_nobody_looks() {
 /// A runner that was launched twice with credentials uses those that the engine took: the first, perhaps.
 #[test]
 fn registrations_of_each_try_to_launch_stay_while_their_runner_lives() {
-    let found = |credentials: CredentialKind| {
+    let found = |outfit: Option<Outfit>| {
         let mut desk = Desk::new(6);
-        desk.policy.classes[0].credentials = credentials;
         desk.tell(&[job(1, JobInput::Queued)]);
-        let runner = Runner {
-            claims: 2,
-            state: RunnerState::Starting,
-            boot_deadline_ms: u64::MAX,
-            ..desk.ledger.runners().next().unwrap().clone()
-        };
+        let row = desk.ledger.runners().next().unwrap().clone();
+        let runner = Runner { claims: 2, outfit, state: RunnerState::Starting, boot_deadline_ms: u64::MAX, ..row };
         let offline = |id, n| Registration {
             id: RegistrationId(id),
             name: runner.name.registered(n).into(),
@@ -124,11 +124,11 @@ fn registrations_of_each_try_to_launch_stay_while_their_runner_lives() {
             list_lag_ms: 0,
             registrations: &registrations,
             listed: &BTreeMap::new(),
-            unread: &BTreeSet::new(),
+            unread: &BTreeMap::new(),
             inventoried: true,
         };
         fleet::reconcile(&desk.policy, &sight).suspicions.into_keys().collect::<Vec<_>>()
     };
-    assert_eq!(found(CredentialKind::Jit), ["orphan/acme/web/1"]);
-    assert_eq!(found(CredentialKind::Env), Vec::<String>::new());
+    assert_eq!(found(None), ["orphan/acme/web/1"]);
+    assert_eq!(found(Some(Outfit::default())), Vec::<String>::new());
 }

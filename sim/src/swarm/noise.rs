@@ -103,7 +103,7 @@ fn word(runner: &Runner, rng: &mut Rng) -> Option<RunnerInput> {
     let launched = !matches!(runner.state, RunnerState::Reserved);
     let gone = !runner.state.is_live();
     let other = runner.attempt + 1;
-    match rng.u32(0..15) {
+    match rng.u32(0..16) {
         0 => Some(RunnerInput::NoDemand).filter(|_| past_boot),
         1 => Some(RunnerInput::Recall),
         2 => Some(RunnerInput::BootOverdue).filter(|_| past_boot || !launched),
@@ -118,6 +118,10 @@ fn word(runner: &Runner, rng: &mut Rng) -> Option<RunnerInput> {
         11 => Some(RunnerInput::SpotNotice).filter(|_| gone || matches!(runner.state, RunnerState::Ending { .. })),
         12 => Some(RunnerInput::Launched { attempt: other, task: "task/of-nobody".into() }),
         13 => Some(RunnerInput::Outfitted { attempt: if launched { runner.attempt } else { other } }),
+        14 => {
+            let attempt = if launched { runner.attempt } else { other };
+            Some(RunnerInput::NotOutfitted { attempt, refused: Some("an old answer".into()) })
+        }
         _ => Some(RunnerInput::Stop { by: "somebody".into() }).filter(|_| gone),
     }
 }

@@ -332,13 +332,24 @@ async fn be_called(world: Arc<World>, controller: Arc<Controller>) {
     }
 }
 
+/// Its sweeps, likewise.
+async fn be_called_to_sweep(world: Arc<World>, controller: Arc<Controller>) {
+    loop {
+        let lasts = Duration::from_millis(world.lock().profile.sweep_lasts_ms);
+        // What failed is the next one's.
+        let _ = controller.sweep_until(Instant::now() + lasts).await;
+        tokio::time::sleep(SWEEP_EVERY).await;
+    }
+}
+
 fn run(world: &Arc<World>, process: &Arc<Process>) {
     if world.lock().profile.called {
         process.spawn(be_called(world.clone(), process.controller.clone()));
+        process.spawn(be_called_to_sweep(world.clone(), process.controller.clone()));
     } else {
         process.spawn(process.controller.clone().run_executor());
+        process.spawn(process.controller.clone().run_sweeper(SWEEP_EVERY));
     }
-    process.spawn(process.controller.clone().run_sweeper(SWEEP_EVERY));
     if world.lock().profile.polls {
         process.spawn(process.controller.clone().run_poller());
     }

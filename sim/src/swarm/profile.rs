@@ -72,6 +72,8 @@ pub struct Profile {
     pub noise: bool,
     /// Controllers are called when there is something to do, as functions are, and not kept running.
     pub called: bool,
+    /// A sweep of a controller that is called begins nothing new after so long, milliseconds.
+    pub sweep_lasts_ms: u64,
     /// Controllers look for jobs all the time, not only in their sweeps.
     pub polls: bool,
     /// The runners of the first class register with a token.
@@ -122,6 +124,7 @@ impl Profile {
             echo: 0,
             noise: false,
             called: false,
+            sweep_lasts_ms: 205_000,
             polls: false,
             tokens: false,
             env: false,
@@ -139,11 +142,11 @@ impl Profile {
                 all_lost: true,
                 controllers: 2,
                 polls: rng.bool(),
-                env: rng.bool(),
+                env: rng.u32(0..3) == 0,
                 ..calm
             },
             2 => Self { name: "store emptied", store_lost: true, github: 1, ..Self::mixture(rng) },
-            3 => Self { name: "crashes", crash: 8, controllers: 2, answer_lost: 20, env: rng.bool(), ..calm },
+            3 => Self { name: "crashes", crash: 8, controllers: 2, answer_lost: 20, env: rng.u32(0..3) == 0, ..calm },
             4 => Self { name: "everything twice", twice: true, controllers: 2, ..calm },
             5 => Self { name: "no capacity", drought: true, refuse: 300, ..calm },
             6 => Self { name: "many hands", controllers: 4, direct: true, github: 1, ..calm },
@@ -155,7 +158,7 @@ impl Profile {
                 spot_at_work: 100,
                 spot_early: 50,
                 dies_idle: 200,
-                env: rng.bool(),
+                env: rng.u32(0..3) == 0,
                 ..calm
             },
             8 => Self { name: "bad hub", github: 2, report_lost: 200, controllers: 2, tokens: true, ..calm },
@@ -191,6 +194,7 @@ impl Profile {
             ..Self::calm()
         };
         profile.drought = rng.u32(0..10) == 0;
+        profile.store_lost = rng.u32(0..10) == 0;
         profile.list_lag_ms = if rng.bool() { rng.u64(0..30_000) } else { 0 };
         profile.skew_ms = if rng.bool() { rng.u64(0..20_000) } else { 0 };
         profile.controllers = rng.usize(1..=3);
@@ -199,8 +203,12 @@ impl Profile {
         profile.noise = rng.u32(0..4) == 0;
         profile.polls = rng.bool();
         profile.called = rng.bool();
+        if rng.u32(0..4) == 0 {
+            // So short that it does not come to all that it should look at.
+            profile.sweep_lasts_ms = 3_000;
+        }
         profile.tokens = rng.bool();
-        profile.env = rng.bool();
+        profile.env = rng.u32(0..3) == 0;
         profile
     }
 
@@ -214,6 +222,7 @@ impl Profile {
             direct: self.direct,
             all_lost: self.all_lost,
             called: self.called,
+            sweep_lasts_ms: self.sweep_lasts_ms,
             polls: self.polls,
             ..Self::calm()
         }

@@ -81,7 +81,7 @@ fn hub_faults(profile: &Profile, rng: &mut Rng) -> HubFaults {
         read_lag_ms: u64::from(some(20_000)),
         list_drop_permille: some(50),
         busy_lie_permille: some(300),
-        ghost_permille: some(50),
+        ghost_permille: some(400),
         requeue_permille: some(40),
         group_refuses: profile.group_refuses,
         jit_lost_answer_permille: some(60),

@@ -62,6 +62,19 @@ fn nothing_is_started_before_github_gave_credentials() {
 }
 
 #[test]
+fn a_job_that_is_cancelled_while_github_fails_costs_no_machine() {
+    let story = without_a_route().faults(|faults| faults.rest_5xx_permille = 1_000);
+    let told = story.may_tell(NoticeKind::EffectFailing).run(|world| async move {
+        let job = world.push("globex/one", LINUX);
+        world.pass(60_000).await;
+        world.cancel(job);
+        world.github(|hub, _| hub.faults.rest_5xx_permille = 0);
+        world.until("its runner is given up", |world| world.runners().iter().all(|it| !it.state.is_live())).await;
+    });
+    assert_eq!(told.started, 0);
+}
+
+#[test]
 fn jobs_that_are_cancelled_while_the_rate_budget_is_empty_cost_no_machine() {
     let story = without_a_route().profile(|profile| profile.launches_at_once = 1_000).policy(|policy| {
         policy.max = 1_000;
