@@ -22,7 +22,7 @@ use controller::ports::{ErrorKind, PortError, PortResult};
 pub use artefacts::Artefacts;
 pub use change::{Act, Change, Replacement};
 pub use formation::Proposal;
-pub use progress::{Happening, first_cause};
+pub use progress::{Happening, advice, first_cause};
 
 use self::{bucket::Bucket, formation::Formation};
 use crate::{Cloud, Identity, stack::stack_name};
@@ -189,7 +189,10 @@ pub fn is_well(status: &str) -> bool {
 fn failed(status: &str, happened: &[Happening]) -> PortError {
     let cause = first_cause(happened).map_or_else(
         || "CloudFormation tells no cause: look at the stack's events".to_owned(),
-        |cause| format!("{} ({}): {}", cause.id, cause.kind, cause.reason),
+        |cause| {
+            let advice = advice(&cause.reason).map(|advice| format!(" ({advice})")).unwrap_or_default();
+            format!("{} ({}): {}{advice}", cause.id, cause.kind, cause.reason)
+        },
     );
     PortError::new(ErrorKind::Invalid, format!("it failed ({status}). The first cause: {cause}"))
 }

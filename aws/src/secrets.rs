@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use async_trait::async_trait;
 use aws_sdk_secretsmanager::{Client, operation::get_secret_value::GetSecretValueOutput};
 use controller::ports::{ErrorKind, PortError, PortResult, Secret};
 use serde_json::{Value, json};
@@ -14,6 +15,7 @@ use url::Url;
 use crate::{
     cloud::Cloud,
     heard::{self, Heard, refused},
+    valkey::ServerUrl,
 };
 
 /// The value before the present one is good for so long after the change: GitHub's webhook is changed by hand, and
@@ -51,6 +53,17 @@ impl SecretKind {
     }
 }
 
+/// A secret's values.
+#[derive(Debug, Clone)]
+pub struct Versions {
+    /// The present one.
+    pub current: Secret,
+    /// The one before it, if that was asked for and is there.
+    pub previous: Option<Secret>,
+    /// How old the present one is.
+    pub age: Duration,
+}
+
 /// Secrets Manager.
 #[derive(Debug, Clone)]
 pub struct Vault {
@@ -69,18 +82,28 @@ impl Vault {
     /// # Errors
     /// `NotFound`: it is not there or has no value. `Invalid`: it is of another shape. `Denied`, `Retry`.
     pub async fn read(&self, id: &str, kind: SecretKind) -> PortResult<Vec<Secret>> {
+        let read = self.versions(id, kind, PREVIOUS_FOR).await?;
+        Ok([Some(read.current), read.previous].into_iter().flatten().collect())
+    }
+
+    /// The present value, and the one before it if the change is younger than `previous_for`. `id` is its name or ARN.
+    ///
+    /// # Errors
+    /// As [`Vault::read`].
+    pub async fn versions(&self, id: &str, kind: SecretKind, previous_for: Duration) -> PortResult<Versions> {
         let current = self.version(id, CURRENT).await.map_err(|heard| told(id, kind, &heard))?;
-        let mut values = vec![value(id, kind, &current)?];
-        if !is_recent(&current) {
-            return Ok(values);
+        let age = age(&current);
+        let current = value(id, kind, &current)?;
+        if age >= previous_for {
+            return Ok(Versions { current, previous: None, age });
         }
-        match self.version(id, PREVIOUS).await {
+        let previous = match self.version(id, PREVIOUS).await {
             // What was there before may have been of any shape.
-            Ok(previous) => values.extend(value(id, kind, &previous).ok()),
-            Err(Heard::Refused { code, .. }) if code == NOT_FOUND => {}
+            Ok(previous) => value(id, kind, &previous).ok(),
+            Err(Heard::Refused { code, .. }) if code == NOT_FOUND => None,
             Err(heard) => return Err(told(id, kind, &heard)),
-        }
-        Ok(values)
+        };
+        Ok(Versions { current, previous, age })
     }
 
     /// A server's URL with the user and password that a secret holds, `{"username", "password"}`; without a secret as it
@@ -187,14 +210,47 @@ impl KeptSecret {
     }
 }
 
+/// A server's URL and the secret with its user and password, if there is one.
+#[derive(Debug)]
+pub struct KeptUrl {
+    vault: Vault,
+    url: String,
+    secret: Option<String>,
+    read_at: Mutex<Option<Instant>>,
+}
+
+impl KeptUrl {
+    /// `secret`: name or ARN of a secret `{"username", "password"}`. Read when it is first needed.
+    #[must_use]
+    pub fn new(vault: Vault, url: &str, secret: Option<&str>) -> Self {
+        Self { vault, url: url.into(), secret: secret.map(str::to_owned), read_at: Mutex::default() }
+    }
+}
+
+#[async_trait]
+impl ServerUrl for KeptUrl {
+    async fn current(&self) -> PortResult<Secret> {
+        *self.read_at.lock().await = Some(Instant::now());
+        self.vault.server_url(&self.url, self.secret.as_deref()).await
+    }
+
+    async fn again(&self) -> PortResult<Option<Secret>> {
+        let was_just_read = self.read_at.lock().await.is_some_and(|at| at.elapsed() < AGAIN_AFTER);
+        if self.secret.is_none() || was_just_read {
+            return Ok(None);
+        }
+        self.current().await.map(Some)
+    }
+}
+
 /// Secrets Manager's exception for a secret, or a version of it, that is not there.
 const NOT_FOUND: &str = "ResourceNotFoundException";
 
-/// Whether a version is so new that the one before it is still good.
-fn is_recent(version: &GetSecretValueOutput) -> bool {
+/// How old a version is.
+fn age(version: &GetSecretValueOutput) -> Duration {
     let made_s = version.created_date().map_or(0, |date| u64::try_from(date.secs()).unwrap_or(0));
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    now.saturating_sub(Duration::from_secs(made_s)) < PREVIOUS_FOR
+    now.saturating_sub(Duration::from_secs(made_s))
 }
 
 /// The value in its JSON. Nothing of what is there is said.

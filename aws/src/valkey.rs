@@ -8,8 +8,10 @@ mod link;
 mod script;
 mod words;
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
-use controller::ports::{PortError, PortResult};
+use controller::ports::{PortError, PortResult, Secret};
 use fleet::ledger::RowError;
 use redis::{Pipeline, Value, from_redis_value};
 
@@ -22,6 +24,28 @@ use crate::{
 /// What separates a version from a row's text, and a sort key from it.
 const VERSION_END: char = ':';
 const SORT_END: char = '|';
+
+/// Where the server's URL is from.
+#[async_trait]
+pub trait ServerUrl: std::fmt::Debug + Send + Sync {
+    /// The URL with user and password.
+    async fn current(&self) -> PortResult<Secret>;
+
+    /// The same, because the server refuses it; `None`: there is no other.
+    async fn again(&self) -> PortResult<Option<Secret>>;
+}
+
+/// One that stays.
+#[async_trait]
+impl ServerUrl for Secret {
+    async fn current(&self) -> PortResult<Secret> {
+        Ok(self.clone())
+    }
+
+    async fn again(&self) -> PortResult<Option<Secret>> {
+        Ok(None)
+    }
+}
 
 /// The store in Valkey.
 pub type ValkeyStore = Tables<Valkey>;
@@ -41,6 +65,14 @@ impl ValkeyStore {
     /// # Errors
     /// `Invalid`: that is no such URL. `Denied`: the server refuses user and password. `Retry`: it does not answer.
     pub async fn open(url: &str, stage: &str) -> PortResult<Self> {
+        Self::open_by(Arc::new(Secret::new(url)), stage).await
+    }
+
+    /// The same, with a user or a password that may be changed while this lives.
+    ///
+    /// # Errors
+    /// As [`ValkeyStore::open`], and the source's.
+    pub async fn open_by(url: Arc<dyn ServerUrl>, stage: &str) -> PortResult<Self> {
         let server = Server::open(url).await?;
         let names = Names { tag: format!("{{self-runners:{stage}}}") };
         Ok(Self::over(Valkey { server, names, commit: Commit::new(), tally: Tally::default() }))

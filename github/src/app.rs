@@ -6,7 +6,11 @@
 mod key;
 mod slots;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{Arc, PoisonError, RwLock},
+};
 
 use async_trait::async_trait;
 use controller::ports::{Clock, ErrorKind, PortError, PortResult, Secret};
@@ -31,6 +35,13 @@ pub struct App {
     pub key: AppKey,
 }
 
+/// Where an App's key is read again after GitHub refused what the present one signed.
+#[async_trait]
+pub trait KeySource: Send + Sync {
+    /// The key, if it is another one now.
+    async fn changed(&self) -> PortResult<Option<AppKey>>;
+}
+
 /// What an App may do where it is installed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Installation {
@@ -42,12 +53,22 @@ pub struct Installation {
     pub permissions: BTreeMap<String, String>,
 }
 
+/// HTTP's word for a credential that is not taken: nothing was done.
+const UNAUTHORIZED: u16 = 401;
+
 /// A token source for all owners that an App is installed on.
-#[derive(Debug)]
 pub struct AppTokens {
-    app: App,
+    id: String,
+    key: RwLock<AppKey>,
+    keys: Option<Arc<dyn KeySource>>,
     wire: Wire,
     slots: Slots,
+}
+
+impl fmt::Debug for AppTokens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AppTokens").field("id", &self.id).field("wire", &self.wire).finish_non_exhaustive()
+    }
 }
 
 impl AppTokens {
@@ -57,19 +78,39 @@ impl AppTokens {
     /// `Invalid` if the settings cannot work.
     pub fn new(app: App, settings: &Settings, clock: Arc<dyn Clock>) -> PortResult<Self> {
         let wire = Wire::new(&settings.base_url, settings, clock)?;
-        Ok(Self { app, wire, slots: Slots::default() })
+        let App { id, key } = app;
+        Ok(Self { id, key: RwLock::new(key), keys: None, wire, slots: Slots::default() })
+    }
+
+    /// The same, with a key that may be changed while this lives.
+    #[must_use]
+    pub fn with_keys(self, keys: Arc<dyn KeySource>) -> Self {
+        Self { keys: Some(keys), ..self }
     }
 
     fn jwt(&self) -> PortResult<Secret> {
-        self.app
-            .key
-            .jwt(&self.app.id, self.wire.now_ms())
+        let key = self.key.read().unwrap_or_else(PoisonError::into_inner).clone();
+        key.jwt(&self.id, self.wire.now_ms())
             .map_err(|error| PortError::new(ErrorKind::Invalid, format!("the App's private key cannot sign: {error}")))
     }
 
     async fn ask(&self, ask: &Ask<'_>) -> PortResult<Answer> {
         let jwt = self.jwt()?;
-        self.wire.send(ask, Some(&jwt)).await
+        let raw = self.wire.exchange(ask, self.wire.url(ask)?, Some(&jwt), None).await?;
+        if raw.status == UNAUTHORIZED
+            && let Some(jwt) = self.renew_jwt().await?
+        {
+            return self.wire.send(ask, Some(&jwt)).await;
+        }
+        self.wire.judge(ask, raw, Some(&jwt))
+    }
+
+    /// One that another key signed, if there is one now.
+    async fn renew_jwt(&self) -> PortResult<Option<Secret>> {
+        let Some(keys) = &self.keys else { return Ok(None) };
+        let Some(key) = keys.changed().await? else { return Ok(None) };
+        *self.key.write().unwrap_or_else(PoisonError::into_inner) = key;
+        self.jwt().map(Some)
     }
 
     /// A token of this owner's other than `refused`.
@@ -129,10 +170,8 @@ impl AppTokens {
         let (installation, body) = read.map_err(|why| unreadable(call, why))?;
         if body.optional_text("suspended_at").ok().flatten().is_some() {
             let page = installation.page.as_deref().unwrap_or("its settings");
-            let what = format!(
-                "the installation of GitHub App {} on {owner} is suspended: unsuspend it at {page}",
-                self.app.id
-            );
+            let what =
+                format!("the installation of GitHub App {} on {owner} is suspended: unsuspend it at {page}", self.id);
             return Err(PortError::new(ErrorKind::Denied, what));
         }
         Ok(installation)
@@ -143,7 +182,7 @@ impl AppTokens {
         let ask = Ask::of(&contract::READ_APP, owner);
         let page = self.ask(&ask).await.ok().and_then(|answer| answer.text("html_url"));
         let page = page.map_or_else(|| "the App's page, `Install App`".to_owned(), |page| install_page(&page));
-        let what = format!("the GitHub App {} is not installed on {owner}: install it at {page}", self.app.id);
+        let what = format!("the GitHub App {} is not installed on {owner}: install it at {page}", self.id);
         PortError::new(ErrorKind::Denied, what)
     }
 }
@@ -161,6 +200,10 @@ impl TokenSource for AppTokens {
 
     async fn app(&self) -> PortResult<Option<Secret>> {
         self.jwt().map(Some)
+    }
+
+    async fn renew_app(&self) -> PortResult<Option<Secret>> {
+        self.renew_jwt().await
     }
 
     async fn installation(&self, owner: &str) -> PortResult<Option<Arc<Installation>>> {

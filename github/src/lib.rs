@@ -17,7 +17,7 @@ pub mod token;
 pub mod webhook;
 mod wire;
 
-pub use app::{App, AppKey, AppTokens};
+pub use app::{App, AppKey, AppTokens, KeySource};
 pub use client::{Checked, Client, HookSet, HookState, RunnerGroup, RunnerToken};
 pub use fields::FieldError;
 pub use settings::{GITHUB_COM, Settings, TIMEOUT_MS, check_base_url};

@@ -25,6 +25,12 @@ pub trait TokenSource: Send + Sync {
         Ok(None)
     }
 
+    /// GitHub answered 401 to the App's own token. One that another key signed, if the key was changed; the request is
+    /// then made once more.
+    async fn renew_app(&self) -> PortResult<Option<Secret>> {
+        Ok(None)
+    }
+
     /// The App's installation on this owner. `None`: these tokens are no App's.
     async fn installation(&self, _owner: &str) -> PortResult<Option<Arc<Installation>>> {
         Ok(None)

@@ -3,13 +3,17 @@
 //!
 //! A report may want something done, and nothing is kept running here: `ScalerHandler` is called for it.
 
+use std::sync::Arc;
+
 use controller::agent_api::Refusal;
 use fleet::wire::{ClaimRequest, ReportRequest};
 use github::webhook::intake::Answer;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::json;
+use tracing::warn;
 
 use crate::{
+    claims::KeysAgain,
     http::{Request, not_found, unavailable, wrong_method},
     scaler::Caller,
 };
@@ -18,6 +22,8 @@ use crate::{
 pub struct AgentFunction {
     /// What decides, and who is called afterwards.
     pub caller: Caller,
+    /// What claim tokens are made with.
+    pub secret: Arc<dyn KeysAgain>,
 }
 
 impl AgentFunction {
@@ -41,12 +47,31 @@ impl AgentFunction {
 
     async fn claim(&self, request: &Request) -> Result<Answer, Answer> {
         let (token, claim) = read::<ClaimRequest>(request)?;
-        respond(self.caller.controller.claim(token, &claim).await)
+        let controller = &self.caller.controller;
+        let mut claimed = controller.claim(token, &claim).await;
+        if matches!(claimed, Err(Refusal::Token)) && self.has_other_keys().await {
+            claimed = controller.claim(token, &claim).await;
+        }
+        respond(claimed)
     }
 
     async fn report(&self, request: &Request) -> Result<Answer, Answer> {
         let (token, report) = read::<ReportRequest>(request)?;
-        respond(self.caller.controller.report(token, &report).await)
+        let controller = &self.caller.controller;
+        let mut reported = controller.report(token, &report).await;
+        if matches!(reported, Err(Refusal::Token)) && self.has_other_keys().await {
+            reported = controller.report(token, &report).await;
+        }
+        respond(reported)
+    }
+
+    /// Whether the keys were read again: they may have been changed since this copy began.
+    async fn has_other_keys(&self) -> bool {
+        let again = self.secret.again().await;
+        let keys = again.inspect_err(|error| warn!(%error, "the keys of claims cannot be read again")).ok().flatten();
+        let Some(keys) = keys else { return false };
+        self.caller.controller.set_claim_keys(keys);
+        true
     }
 }
 

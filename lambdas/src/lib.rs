@@ -4,7 +4,9 @@
 //! Nothing is decided here: the rules are `fleet`'s, the way in is `github`'s, the rest is `controller`'s.
 
 pub mod agent;
+pub mod claims;
 pub mod clock;
+mod credentials;
 pub mod hello;
 pub mod http;
 pub mod notices;

@@ -10,25 +10,27 @@ use aws::{
     ecs::EcsEngine,
     environment::{Credential, Environment, Store as StoreName},
     queue::EventQueue,
-    secrets::{API_TOKEN, APP_KEY, KeptSecret, Vault, WEBHOOK_SECRET},
+    secrets::{API_TOKEN, APP_KEY, KeptSecret, KeptUrl, Vault, WEBHOOK_SECRET},
     valkey::ValkeyStore,
 };
 use controller::{
     ports::{ClaimEnv, Compute, ErrorKind, PortError, PortResult, Ports, Secret, Store},
     service::Controller,
     settings::Settings,
-    token::ClaimKeys,
 };
 use fleet::{
     effect::LaunchSpec,
     event::{Event, Task},
     ids::TaskId,
 };
-use github::{App, AppKey, AppTokens, Client, TokenSource};
+use github::{App, AppTokens, Client, TokenSource};
 use lambda_runtime::Error;
 
 use crate::{
+    agent::AgentFunction,
+    claims::ClaimSecret,
     clock::WallClock,
+    credentials::{SecretKey, SecretToken},
     notices::CountedNotices,
     scaler::Caller,
     wake::{Later, Wakes},
@@ -95,24 +97,27 @@ impl Parts {
             discover: core.discover(),
             ..Settings::default()
         };
-        let keys = self.claim_keys().await?;
+        let keys = self.claim_secret()?.read().await?;
         let owner = format!("{function}-{:016x}", fastrand::u64(..));
         let controller = Arc::new(Controller::new(ports, policy, settings, keys, &owner));
         Ok(Caller { controller, wakes: Wakes { store, later: Arc::new(self.queue()?) }, clock })
     }
 
-    /// Claim tokens are derived from what is shown to GitHub: a secret of its own would cost as much as all else at rest.
-    /// As long as the value before a change is good, it is what signs: copies of a function that began before the change
-    /// know no other.
-    async fn claim_keys(&self) -> Result<ClaimKeys, Error> {
+    /// `AgentHandler`.
+    ///
+    /// # Errors
+    /// As [`Parts::caller`].
+    pub async fn agent(&self) -> Result<AgentFunction, Error> {
+        Ok(AgentFunction { caller: self.caller("agent").await?, secret: Arc::new(self.claim_secret()?) })
+    }
+
+    fn claim_secret(&self) -> Result<ClaimSecret, Error> {
         let credential = self.environment.credential()?;
         let kind = match credential {
             Credential::Token(_) => API_TOKEN,
             Credential::App(_) => APP_KEY,
         };
-        let mut keys = self.vault.read(credential.secret_arn(), kind).await?;
-        keys.reverse();
-        Ok(ClaimKeys::new(self.stage(), keys))
+        Ok(ClaimSecret::new(self.vault.clone(), self.stage(), credential.secret_arn(), kind))
     }
 
     fn queue(&self) -> Result<SqsQueue, Error> {
@@ -130,8 +135,8 @@ impl Parts {
         Ok(match self.environment.store()? {
             StoreName::Table(table) => Arc::new(DynamoStore::open(&self.cloud, &table.name)),
             StoreName::Valkey(valkey) => {
-                let url = self.vault.server_url(&valkey.url, valkey.secret_arn()).await?;
-                Arc::new(ValkeyStore::open(url.expose(), self.stage()).await?)
+                let url = KeptUrl::new(self.vault.clone(), &valkey.url, valkey.secret_arn());
+                Arc::new(ValkeyStore::open_by(Arc::new(url), self.stage()).await?)
             }
         })
     }
@@ -145,12 +150,12 @@ impl Parts {
         };
         let tokens: Arc<dyn TokenSource> = match self.environment.credential()? {
             Credential::Token(token) => {
-                Arc::new(SecretToken(KeptSecret::new(self.vault.clone(), &token.secret_arn, API_TOKEN)))
+                Arc::new(SecretToken::new(KeptSecret::new(self.vault.clone(), &token.secret_arn, API_TOKEN)))
             }
             Credential::App(app) => {
-                let key = self.vault.read(&app.secret_arn, APP_KEY).await?;
-                let key = AppKey::from_pem(key.first().ok_or("the App's key is empty")?.expose())?;
-                Arc::new(AppTokens::new(App { id: app.id.clone(), key }, &settings, clock.clone())?)
+                let keys = SecretKey::new(KeptSecret::new(self.vault.clone(), &app.secret_arn, APP_KEY));
+                let app = App { id: app.id.clone(), key: keys.read().await? };
+                Arc::new(AppTokens::new(app, &settings, clock.clone())?.with_keys(Arc::new(keys)))
             }
         };
         Ok(Client::new(settings, tokens, clock)?)
@@ -168,21 +173,6 @@ impl WebhookSecrets for Rotated {
 
     async fn again(&self) -> PortResult<Vec<Secret>> {
         self.0.again().await
-    }
-}
-
-/// GitHub's token, read again when GitHub does not take it.
-struct SecretToken(KeptSecret);
-
-#[async_trait]
-impl TokenSource for SecretToken {
-    async fn token(&self, _owner: &str) -> PortResult<Secret> {
-        let kept = self.0.current().await?.into_iter().next();
-        kept.ok_or_else(|| PortError::new(ErrorKind::Denied, "the secret with GitHub's token is empty"))
-    }
-
-    async fn renew(&self, _owner: &str, refused: &Secret) -> PortResult<Option<Secret>> {
-        Ok(self.0.again().await?.into_iter().next().filter(|now| now != refused))
     }
 }
 

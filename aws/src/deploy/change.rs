@@ -47,7 +47,17 @@ const HOLD_CONTENT: [&str; 4] = [
     "AWS::ECR::Repository",
 ];
 
+/// Resources that another would have to take the name of while they are there.
+const KEEP_THEIR_NAME: [&str; 3] =
+    ["AWS::DynamoDB::Table", "AWS::ElastiCache::ServerlessCache", "AWS::ECR::Repository"];
+
 impl Change {
+    /// Whether CloudFormation will refuse it: it makes the new one before it takes the old one away.
+    #[must_use]
+    pub fn is_impossible(&self) -> bool {
+        self.replacement == Replacement::Surely && KEEP_THEIR_NAME.contains(&self.kind.as_str())
+    }
+
     /// Whether content is lost: a person must have read it.
     #[must_use]
     pub fn loses_content(&self) -> bool {

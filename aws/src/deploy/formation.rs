@@ -52,7 +52,12 @@ impl Formation {
     pub(super) async fn standing(&self, name: &str) -> PortResult<Standing> {
         let Some(stack) = self.stack(name).await? else { return Ok(Standing::Nothing) };
         let standing = standing(&stack);
-        if standing != Standing::Nothing && !is_ours(&stack) {
+        let is_proposed = stack.stack_status() == Some(&StackStatus::ReviewInProgress);
+        let is_foreign = match standing {
+            Standing::Nothing => is_proposed && self.has_foreign_proposals(name).await?,
+            _ => !is_ours(&stack),
+        };
+        if is_foreign {
             return Err(PortError::new(
                 ErrorKind::Conflict,
                 format!(
@@ -78,14 +83,23 @@ impl Formation {
         }
     }
 
+    /// Whether somebody else has proposed what that stack is to be: it bears neither tags nor a description yet.
+    async fn has_foreign_proposals(&self, name: &str) -> PortResult<bool> {
+        let told = self.client.list_change_sets().stack_name(name).send().await;
+        let told = told
+            .map_err(|error| refused("list the change sets", "cloudformation:ListChangeSets", &heard::hear(&error)))?;
+        let is_ours = |name: &str| name.starts_with(&format!("{APPLICATION}-"));
+        Ok(told.summaries().iter().any(|set| !set.change_set_name().is_some_and(is_ours)))
+    }
+
     /// Whether another stage is deployed here.
     pub(super) async fn has_others(&self) -> PortResult<bool> {
         let mut pages = self.client.describe_stacks().into_paginator().items().send();
         while let Some(stack) = pages.next().await {
             let stack = stack
                 .map_err(|error| refused("list the stacks", "cloudformation:DescribeStacks", &heard::hear(&error)))?;
-            let is_ours = stack.stack_name().is_some_and(|name| name.starts_with(&format!("{APPLICATION}-")));
-            if is_ours && standing(&stack) != Standing::Nothing {
+            let is_named = stack.stack_name().is_some_and(|name| name.starts_with(&format!("{APPLICATION}-")));
+            if is_named && is_ours(&stack) && standing(&stack) != Standing::Nothing {
                 return Ok(true);
             }
         }

@@ -52,13 +52,18 @@ impl Settings {
         self.state_faults(&mut faults);
         self.network_faults(&mut faults);
         if let Some(domain) = &self.domain {
-            domain_faults(domain, &mut faults);
+            domain_faults(domain, self.region.as_deref(), &mut faults);
         }
         for (name, value) in &self.tags {
             faults.keep(&["aws", "tags", name], tag(name, value));
         }
         for class in self.spot.iter().filter(|name| policy.class(name).is_none()) {
             faults.keep(&["aws", "spot"], Err(format!("there is no class `{class}`: write names of classes")));
+        }
+        if self.image.is_none() && policy.classes.iter().any(|class| class.image.is_none()) {
+            let what = "missing: write the URI of the runners' image, as \
+                        123456789012.dkr.ecr.eu-central-1.amazonaws.com/runner:1; or `image` in each class";
+            faults.keep(&["aws", "image"], Err(what.into()));
         }
         for (n, class) in policy.classes.iter().enumerate() {
             self.class_faults(&n.to_string(), class, &mut faults);
@@ -116,19 +121,15 @@ impl Settings {
         faults.keep(&["classes", at, "allow", "cpu_milli"], size::allowed_cpu(&class.allow));
         faults.keep(&["classes", at, "allow", "memory_mb"], size::allowed_memory(class));
         faults.keep(&["classes", at, "allow", "disk_gb"], size::allowed_disk(&class.allow));
-        let checked = match (&class.image, &self.image) {
-            (Some(own), _) => image(own),
-            (None, Some(_)) => Ok(()),
-            (None, None) => Err("no image: name one here, or for all classes with `image` below [aws]".to_owned()),
-        };
+        let checked = given(class.image.as_ref(), image);
         faults.keep(&["classes", at, "image"], checked);
     }
 }
 
-fn domain_faults(domain: &Domain, faults: &mut Faults) {
+fn domain_faults(domain: &Domain, region: Option<&str>, faults: &mut Faults) {
     let key = |name| ["aws", "domain", name];
     faults.keep(&key("name"), host(&domain.name));
-    let certificate = given(domain.certificate.as_ref(), |text| arn(text, "acm", "a certificate"));
+    let certificate = given(domain.certificate.as_ref(), |text| certificate(text, region));
     faults.keep(&key("certificate"), certificate);
     let zone = |text: &str| match plain(text, b"") && text.starts_with('Z') {
         true => Ok(()),
@@ -138,6 +139,16 @@ fn domain_faults(domain: &Domain, faults: &mut Faults) {
     if domain.certificate.is_none() && domain.hosted_zone.is_none() {
         let what = "missing: name the certificate's ARN, or the `hosted_zone` in which a new one can be proved";
         faults.keep(&key("certificate"), Err(what.into()));
+    }
+}
+
+fn certificate(text: &str, region: Option<&str>) -> Result<(), String> {
+    arn(text, "acm", "a certificate")?;
+    let own = text.split(':').nth(3).unwrap_or_default();
+    match region.filter(|region| *region != own) {
+        // The one of CloudFront, which is always in us-east-1, is taken for it at times.
+        Some(region) => Err(format!("it is of {own}: an API in {region} takes a certificate of {region} only")),
+        None => Ok(()),
     }
 }
 
@@ -362,6 +373,19 @@ mod tests {
             assert!(told.get(key).is_some_and(|what| what.contains(words)), "{key}: {told:#?}");
         }
         assert_eq!(told.len(), 11, "{told:#?}");
+    }
+
+    #[test]
+    fn a_certificate_is_of_the_region_and_an_image_is_named_somewhere() {
+        let of = |region: &str| {
+            let certificate = Some("arn:aws:acm:us-east-1:1:certificate/x".into());
+            let domain = Some(Domain { name: "ci.example.com".into(), certificate, hosted_zone: None });
+            told(&Settings { domain, region: Some(region.into()), ..good() })
+        };
+        assert!(of("eu-central-1")["aws.domain.certificate"].contains("certificate of eu-central-1 only"));
+        assert_eq!(of("us-east-1"), BTreeMap::new());
+        let without = told(&Settings { image: None, ..good() });
+        assert!(without["aws.image"].contains("the URI of the runners' image"), "{without:?}");
     }
 
     #[test]

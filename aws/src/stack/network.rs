@@ -147,7 +147,8 @@ impl Stack<'_> {
         let about = "Functions: nothing comes in; out to AWS, GitHub and the state.";
         match &self.settings.state {
             State::DynamoDb => {}
-            State::Valkey => out.push(rule("tcp", VALKEY_PORT, "Valkey")),
+            // Reads may come from replicas, at a port of their own.
+            State::Valkey => out.extend([VALKEY_PORT, VALKEY_READ_PORT].map(|port| rule("tcp", port, "Valkey"))),
             State::ValkeyAt(at) => out.push(rule("tcp", valkey_port(&at.url).unwrap_or(VALKEY_PORT), "Valkey")),
         }
         self.group(template, "FunctionsSecurityGroup", vpc, "functions", about, out)
@@ -163,7 +164,7 @@ impl Stack<'_> {
         out: Vec<Value>,
     ) -> Id {
         let group = json!({
-            "GroupName": self.name(what),
+            // No name of its own: with one, CloudFormation could not make it anew, as another network or description needs.
             "GroupDescription": about.trim_end_matches('.').replace([';', ':'], ","),
             "VpcId": vpc,
             "SecurityGroupEgress": out,

@@ -1,8 +1,8 @@
 //! The connection: one for all callers, made again when it broke; to a cluster if the server is part of one.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use controller::ports::PortResult;
+use controller::ports::{PortResult, Secret};
 use redis::{
     AsyncConnectionConfig, Client, Cmd, ErrorKind, FromRedisValue, Pipeline, RedisError, RedisFuture, RedisResult,
     ScriptInvocation, Value,
@@ -12,7 +12,10 @@ use redis::{
 };
 use tokio::sync::Mutex;
 
-use super::words::{Words, invalid_url};
+use super::{
+    ServerUrl,
+    words::{Words, invalid_url, refuses},
+};
 
 /// How long a connection may take to come about.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -23,9 +26,16 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 /// A server and the connection to it.
 #[derive(Debug)]
 pub(super) struct Server {
-    client: Client,
+    url: Arc<dyn ServerUrl>,
     words: Words,
-    link: Mutex<Option<Link>>,
+    link: Mutex<Slot>,
+}
+
+/// The present connection and what makes the next one.
+#[derive(Debug)]
+struct Slot {
+    client: Client,
+    link: Option<Link>,
 }
 
 /// A connection that many callers share.
@@ -74,10 +84,10 @@ impl ConnectionLike for Link {
 
 impl Server {
     /// Connects, so that what is wrong with the URL is told at once.
-    pub(super) async fn open(url: &str) -> PortResult<Self> {
-        let client = Client::open(url).map_err(|error| invalid_url(&error))?;
+    pub(super) async fn open(url: Arc<dyn ServerUrl>) -> PortResult<Self> {
+        let client = client(&url.current().await?)?;
         let words = Words::of(client.get_connection_info());
-        let server = Self { client, words, link: Mutex::new(None) };
+        let server = Self { url, words, link: Mutex::new(Slot { client, link: None }) };
         server.link().await?;
         Ok(server)
     }
@@ -87,35 +97,20 @@ impl Server {
     }
 
     async fn link(&self) -> PortResult<Link> {
-        let mut held = self.link.lock().await;
-        if let Some(link) = &*held {
+        let mut slot = self.link.lock().await;
+        if let Some(link) = &slot.link {
             return Ok(link.clone());
         }
-        let link = self.connect().await.map_err(|error| self.words.failed(&error))?;
-        *held = Some(link.clone());
-        Ok(link)
-    }
-
-    async fn connect(&self) -> RedisResult<Link> {
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(CONNECT_TIMEOUT))
-            .set_response_timeout(Some(ANSWER_TIMEOUT));
-        let mut one = self.client.get_multiplexed_async_connection_with_config(&config).await?;
-        let told: RedisResult<String> = redis::cmd("INFO").arg("cluster").query_async(&mut one).await;
-        // A server that does not tell is taken for one on its own, unless it does not let us in.
-        let is_cluster = match told {
-            Ok(text) => text.contains("cluster_enabled:1"),
-            Err(error) if may_be_one(&error) => false,
-            Err(error) => return Err(error),
-        };
-        if !is_cluster {
-            return Ok(Link::One(one));
+        let mut made = connect(&slot.client).await;
+        if made.as_ref().is_err_and(refuses)
+            && let Some(url) = self.url.again().await?
+        {
+            slot.client = client(&url)?;
+            made = connect(&slot.client).await;
         }
-        let cluster = ClusterClient::builder([self.client.get_connection_info().clone()])
-            .connection_timeout(CONNECT_TIMEOUT)
-            .response_timeout(ANSWER_TIMEOUT)
-            .build()?;
-        cluster.get_async_connection().await.map(Link::Cluster)
+        let link = made.map_err(|error| self.words.failed(&error))?;
+        slot.link = Some(link.clone());
+        Ok(link)
     }
 
     /// Reads. A connection that broke while nobody used it is made again.
@@ -145,12 +140,38 @@ impl Server {
 
     /// Whether the connection is good for nothing any more; then the next caller makes one.
     async fn broke(&self, error: &RedisError) -> bool {
-        let broke = error.is_io_error() || error.is_unrecoverable_error();
+        let broke = error.is_io_error() || error.is_unrecoverable_error() || refuses(error);
         if broke {
-            *self.link.lock().await = None;
+            self.link.lock().await.link = None;
         }
         broke
     }
+}
+
+fn client(url: &Secret) -> PortResult<Client> {
+    Client::open(url.expose()).map_err(|error| invalid_url(&error))
+}
+
+async fn connect(client: &Client) -> RedisResult<Link> {
+    let config = AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(CONNECT_TIMEOUT))
+        .set_response_timeout(Some(ANSWER_TIMEOUT));
+    let mut one = client.get_multiplexed_async_connection_with_config(&config).await?;
+    let told: RedisResult<String> = redis::cmd("INFO").arg("cluster").query_async(&mut one).await;
+    // A server that does not tell is taken for one on its own, unless it does not let us in.
+    let is_cluster = match told {
+        Ok(text) => text.contains("cluster_enabled:1"),
+        Err(error) if may_be_one(&error) => false,
+        Err(error) => return Err(error),
+    };
+    if !is_cluster {
+        return Ok(Link::One(one));
+    }
+    let cluster = ClusterClient::builder([client.get_connection_info().clone()])
+        .connection_timeout(CONNECT_TIMEOUT)
+        .response_timeout(ANSWER_TIMEOUT)
+        .build()?;
+    cluster.get_async_connection().await.map(Link::Cluster)
 }
 
 /// Whether the server answered, only not to this question.

@@ -38,12 +38,17 @@ impl Words {
     }
 }
 
+/// Whether the server does not take user and password.
+pub(super) fn refuses(error: &RedisError) -> bool {
+    error.kind() == redis::ErrorKind::AuthenticationFailed || ["NOAUTH", "WRONGPASS"].contains(&code(error).as_str())
+}
+
 fn judge(error: &RedisError) -> (ErrorKind, &'static str) {
     use redis::ErrorKind as Kind;
     let code = code(error);
     let is = |codes: &[&str]| codes.contains(&code.as_str());
-    if error.kind() == Kind::AuthenticationFailed || is(&["NOAUTH", "WRONGPASS"]) {
-        return (ErrorKind::Denied, "it refuses user and password: look at the URL");
+    if refuses(error) {
+        return (ErrorKind::Denied, "it refuses user and password: look at the URL, or at the secret with them");
     }
     if is(&["NOPERM"]) {
         return (ErrorKind::Denied, "its user may not do that: allow it all commands on the keys {self-runners:*");

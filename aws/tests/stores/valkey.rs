@@ -5,10 +5,11 @@ use std::sync::{
     atomic::{AtomicU32, Ordering},
 };
 
-use aws::valkey::ValkeyStore;
+use async_trait::async_trait;
+use aws::valkey::{ServerUrl, ValkeyStore};
 use controller::{
     contract,
-    ports::{ErrorKind, Scan, Store},
+    ports::{ErrorKind, PortResult, Scan, Secret, Store},
 };
 use fleet::view::Keys;
 use libtest_mimic::Trial;
@@ -32,6 +33,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("valkey::what_a_view_costs", what_a_view_costs),
         trial("valkey::what_is_wrong_is_told", what_is_wrong_is_told),
         trial("valkey::a_wrong_password_is_told_and_not_shown", a_wrong_password_is_told_and_not_shown),
+        trial("valkey::a_password_is_read_again_when_it_is_refused", a_password_is_read_again_when_it_is_refused),
     ]
 }
 
@@ -192,4 +194,36 @@ async fn a_wrong_password_is_told_and_not_shown() {
     let store = ValkeyStore::open(&format!("valkey://:right-s3cr3t@127.0.0.1:{}", server.port()), "dev").await.unwrap();
     assert_eq!(store.scan().await.unwrap(), Scan::default());
     assert!(!format!("{store:?}").contains("s3cr3t"), "{store:?}");
+}
+
+/// A secret with the server's password, which is changed.
+#[derive(Debug)]
+struct Changed {
+    port: u16,
+    passwords: [&'static str; 2],
+    reads: AtomicU32,
+}
+
+#[async_trait]
+impl ServerUrl for Changed {
+    async fn current(&self) -> PortResult<Secret> {
+        let read = self.reads.fetch_add(1, Ordering::Relaxed).min(1);
+        Ok(Secret::new(format!("valkey://:{}@127.0.0.1:{}", self.passwords[read as usize], self.port)))
+    }
+
+    async fn again(&self) -> PortResult<Option<Secret>> {
+        self.current().await.map(Some)
+    }
+}
+
+async fn a_password_is_read_again_when_it_is_refused() {
+    let server = Server::valkey(&["--requirepass", "first-s3cr3t"]);
+    let url = Arc::new(Changed { port: server.port(), passwords: ["first-s3cr3t", "second-s3cr3t"], reads: 0.into() });
+    let store = ValkeyStore::open_by(url.clone(), "dev").await.unwrap();
+    assert_eq!((store.scan().await.unwrap(), url.reads.load(Ordering::Relaxed)), (Scan::default(), 1));
+    let client = redis::Client::open(format!("valkey://:first-s3cr3t@127.0.0.1:{}", server.port())).unwrap();
+    let mut link = client.get_connection().unwrap();
+    redis::cmd("CONFIG").arg(&["SET", "requirepass", "second-s3cr3t"]).exec(&mut link).unwrap();
+    redis::cmd("CLIENT").arg(&["KILL", "TYPE", "normal", "SKIPME", "yes"]).exec(&mut link).unwrap();
+    assert_eq!((store.scan().await.unwrap(), url.reads.load(Ordering::Relaxed)), (Scan::default(), 2));
 }

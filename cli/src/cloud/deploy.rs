@@ -74,6 +74,10 @@ fn deploy(site: &Site, args: &DeployArgs) -> Result<ExitCode, Failure> {
             return Ok(ExitCode::SUCCESS);
         };
         terminal::say(&shown(&proposal.changes));
+        if let Some(change) = proposal.changes.iter().find(|change| change.is_impossible()) {
+            deployer.withdraw(&proposal, first).await.map_err(told)?;
+            return Err(Failure::failed(impossible(site.stage(), change)));
+        }
         if args.dry_run || !agreed("Shall this be done?", args.yes)? {
             deployer.withdraw(&proposal, first).await.map_err(told)?;
             let bucket = deployer.bucket();
@@ -87,6 +91,17 @@ fn deploy(site: &Site, args: &DeployArgs) -> Result<ExitCode, Failure> {
         terminal::say(&next(site, &outputs, args.install_webhook));
         Ok(ExitCode::SUCCESS)
     })
+}
+
+/// What no update of the stack can bring about, and what can.
+fn impossible(stage: &str, change: &Change) -> String {
+    format!(
+        "nothing was done: {} would be made anew under the name it has ({}), which CloudFormation cannot do; undo that change \
+         in the configuration, or make the stage anew: `self-runners destroy --stage {stage}`, then `self-runners deploy \
+         --stage {stage}` and its secrets and webhook again",
+        change.id,
+        change.properties.join(", ")
+    )
 }
 
 /// Said before anything is made: jobs over the quota wait. What cannot be read is `doctor`'s to tell.
@@ -175,7 +190,8 @@ fn shown(changes: &[Change]) -> String {
 fn next(site: &Site, outputs: &BTreeMap<String, String>, installs: bool) -> String {
     let get = |name: &str| outputs.get(name).map_or("?", String::as_str);
     let mut text = format!("\nwebhook URL   {}\n", get("WebhookUrl"));
-    if outputs.contains_key("DnsRecordName") {
+    let writes_records = site.deployment.settings.domain.as_ref().is_some_and(|domain| domain.hosted_zone.is_some());
+    if outputs.contains_key("DnsRecordName") && !writes_records {
         text += &format!("DNS record    {} CNAME {}\n", get("DnsRecordName"), get("DnsRecordTarget"));
     }
     text += &format!("runner image  push to {}\n", get("RepositoryUri"));

@@ -132,7 +132,7 @@ mod there {
     #[test]
     fn a_class_needs_an_image_and_a_folder_a_configuration() {
         let folder = Folder::with("[owners.acme]\n[aws]\n[[classes]]\nname = \"big\"\nlabels = [\"self-hosted\"]\n");
-        folder.run(&["template"]).failed(2, &["classes.big.image: no image", "`image` below [aws]"]);
+        folder.run(&["template"]).failed(2, &["aws.image: missing: write the URI", "`image` in each class"]);
         let empty = tempfile::tempdir().unwrap();
         let ran = ran(program().arg("template").current_dir(empty.path()).output().unwrap());
         ran.failed(2, &["no configuration", "config init"]);

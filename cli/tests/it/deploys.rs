@@ -188,6 +188,36 @@ fn somebody_elses_stack_of_that_name_is_not_touched() {
     }
 }
 
+/// A change set of a stack that is not there yet leaves one that bears nothing but its name.
+#[test]
+fn what_somebody_else_proposed_is_not_touched_and_what_we_left_is_taken_up() {
+    let proposed = |name| Script { proposals: vec![name], ..standing("", "REVIEW_IN_PROGRESS") };
+    let place = Place::with(proposed("payroll-first"));
+    place.deploy().failed(1, &["self-runners-dev is taken by a stack of somebody else's (it has no description)"]);
+    assert_eq!(place.aws.done(), [] as [&str; 0]);
+    let place = Place::with(proposed("self-runners-0123456789abcdef"));
+    let told = place.deploy();
+    assert_eq!(told.code, 0, "{told:?}");
+}
+
+/// CloudFormation would find out in the middle of it.
+#[test]
+fn what_cannot_be_made_anew_under_its_name_is_refused_before_anything_is_done() {
+    let script = Script { replaces: Some("AWS::ECR::Repository"), ..standing(OURS, "CREATE_COMPLETE") };
+    let place = Place::with(script);
+    place.deploy().failed(1, &["It would be made anew under the name it has", "destroy --stage dev"]);
+    assert_eq!(place.aws.done(), ["CreateChangeSet", "DeleteChangeSet"]);
+    let script = Script { replaces: Some("AWS::EC2::SecurityGroup"), ..standing(OURS, "CREATE_COMPLETE") };
+    assert_eq!(Place::with(script).deploy().code, 0);
+}
+
+#[test]
+fn the_first_cluster_of_an_account_is_tried_again() {
+    let reason = "Unable to assume the service linked role. Please verify that the ECS service linked role exists.";
+    let event = ["Cluster", "AWS::ECS::Cluster", "CREATE_FAILED", reason];
+    Place::with(fresh("ROLLBACK_COMPLETE", &[event])).deploy().failed(1, &["Cluster", "run this again in a minute"]);
+}
+
 #[test]
 fn credentials_that_aws_refuses_are_told() {
     let place = Place::with(refusing("GetCallerIdentity", "InvalidClientTokenId", "The security token is invalid"));

@@ -37,6 +37,10 @@ pub(crate) struct Script {
     pub(crate) runs_a_task: bool,
     /// Fargate's processors on demand.
     pub(crate) quota: f64,
+    /// Names of the change sets that wait.
+    pub(crate) proposals: Vec<&'static str>,
+    /// Type of a resource that an update replaces; else a table is made.
+    pub(crate) replaces: Option<&'static str>,
     /// Calls that changed something, in order.
     pub(crate) done: Vec<String>,
     /// Whether a change set was carried out.
@@ -113,8 +117,15 @@ impl Script {
             "CreateChangeSet" => self.does(call, || good("<Id>arn:change</Id><StackId>arn:stack</StackId>")),
             "DescribeChangeSet" => good(&format!(
                 "<Status>CREATE_COMPLETE</Status><Changes>{}</Changes>",
-                change("RunnersTable", "AWS::DynamoDB::Table")
+                match self.replaces {
+                    Some(kind) => change("It", "<Action>Modify</Action><Replacement>True</Replacement>", kind),
+                    None => change("StateTable", "<Action>Add</Action>", "AWS::DynamoDB::Table"),
+                }
             )),
+            "ListChangeSets" => {
+                let name = |name: &&str| format!("<member><ChangeSetName>{name}</ChangeSetName></member>");
+                good(&format!("<Summaries>{}</Summaries>", self.proposals.iter().map(name).collect::<String>()))
+            }
             "ExecuteChangeSet" => {
                 self.executed = true;
                 self.stack = Some((OURS.to_owned(), self.becomes));
@@ -182,9 +193,9 @@ fn task() -> Value {
     })
 }
 
-fn change(id: &str, kind: &str) -> String {
+fn change(id: &str, action: &str, kind: &str) -> String {
     format!(
-        "<member><Type>Resource</Type><ResourceChange><Action>Add</Action><LogicalResourceId>{id}</LogicalResourceId>\
+        "<member><Type>Resource</Type><ResourceChange>{action}<LogicalResourceId>{id}</LogicalResourceId>\
          <ResourceType>{kind}</ResourceType></ResourceChange></member>"
     )
 }

@@ -82,11 +82,11 @@ impl Transport {
         }
     }
 
-    /// An App's own token (a JWT) is made anew for each request, so that there is no other.
     async fn renewed(&self, ask: &Ask<'_>, refused: &Secret) -> PortResult<Option<Secret>> {
         match ask.call.credential {
             Credential::Token | Credential::Public => self.tokens.renew(ask.owner, refused).await,
-            Credential::App | Credential::None => Ok(None),
+            Credential::App => self.tokens.renew_app().await,
+            Credential::None => Ok(None),
         }
     }
 

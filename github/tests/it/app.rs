@@ -5,12 +5,13 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use controller::ports::{Clock, ErrorKind, GitHub, PortError};
+use async_trait::async_trait;
+use controller::ports::{Clock, ErrorKind, GitHub, PortError, PortResult};
 use fleet::{
     decide::Moment,
     ids::{RegistrationId, Scope},
 };
-use github::{App, AppKey, AppTokens, Client, TokenSource, app::KeyError};
+use github::{App, AppKey, AppTokens, Client, KeySource, TokenSource, app::KeyError};
 use serde_json::{Value, json};
 use sim::http::APP_KEY_PEM;
 
@@ -308,6 +309,37 @@ async fn both_forms_of_a_key_sign_alike_and_others_are_refused_with_a_reason() {
         KeyError::Encrypted
     );
     assert_eq!(refused(&APP_KEY_PEM.replacen("MII", "MIJ", 1)), KeyError::NoRsa);
+}
+
+/// Another key, until it was read.
+struct Changed(AtomicU64);
+
+#[async_trait]
+impl KeySource for Changed {
+    async fn changed(&self) -> PortResult<Option<AppKey>> {
+        let read = self.0.fetch_add(1, Ordering::Relaxed);
+        Ok((read == 0).then(|| AppKey::from_pem(APP_KEY_PEM).unwrap()))
+    }
+}
+
+#[tokio::test]
+async fn a_key_is_read_again_when_github_does_not_take_what_it_signed() {
+    let bad = || says("A JSON web token could not be decoded");
+    let answers = [
+        reply(ORG, 401, &bad()),
+        reply(ORG, 200, &installed(7)),
+        minted("ghs_a"),
+        // Where there is no other key, that is said.
+        reply(ORG, 401, &bad()),
+    ];
+    let server = Server::start(answers).await;
+    let keys = Arc::new(Changed(AtomicU64::new(0)));
+    let tokens = tokens(&server, Set::at(NOW_MS)).with_keys(keys.clone());
+    assert_eq!(tokens.token("acme").await.unwrap().expose(), "ghs_a");
+    assert_eq!(tokens.token("globex").await.unwrap_err().kind, ErrorKind::Denied);
+    assert_eq!(tokens.renew_app().await.unwrap(), None);
+    assert_eq!(keys.0.load(Ordering::Relaxed), 3);
+    assert_eq!(server.finish().len(), 4);
 }
 
 #[tokio::test]

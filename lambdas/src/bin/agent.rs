@@ -2,13 +2,12 @@
 
 use aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
-use lambdas::{agent::AgentFunction, http, parts::Parts, start};
+use lambdas::{http, parts::Parts, start};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     start::log();
-    let parts = Parts::open().await?;
-    let function = &AgentFunction { caller: parts.caller("agent").await? };
+    let function = &Parts::open().await?.agent().await?;
     run(service_fn(async move |event: LambdaEvent<ApiGatewayV2httpRequest>| {
         let answer = match http::Request::read(event.payload) {
             Ok(request) => function.answer(&request).await,

@@ -33,6 +33,7 @@ use fleet::{
 use github::{Client, StaticToken};
 use lambdas::{
     agent::AgentFunction,
+    claims::KeysAgain,
     scaler::{Caller, Letter, ScalerFunction},
     sweep::SweepFunction,
     wake::{Later, Wakes},
@@ -227,7 +228,7 @@ async fn an_agent_is_answered_by_the_protocols_table() {
     desk.answer(&[queued(1)]).await;
     let runner = desk.store.scan().await.unwrap().runners[0].name.clone();
     let token = ClaimKeys::new(STAGE, vec![Secret::new(CLAIM_KEY)]).make(&runner, 1).unwrap();
-    let function = AgentFunction { caller: desk.function.caller.clone() };
+    let function = AgentFunction { caller: desk.function.caller.clone(), secret: Arc::new(Keys::default()) };
     let call = async |path: &str, token: &str, body: &str| {
         let headers = [("authorization", token)];
         function.answer(&request("POST", path, &headers[..usize::from(!token.is_empty())], body, false)).await
@@ -251,6 +252,35 @@ async fn an_agent_is_answered_by_the_protocols_table() {
     assert_eq!((answer.status, &answer.body["answer"]), (200, &"run".into()), "{}", answer.body);
     let booted = format!(r#"{{"protocol":1,"runner":"{runner}","attempt":1,"report":{{"report":"booted"}}}}"#);
     assert_eq!(call("/agent/v1/report", &right, &booted).await.status, 200);
+}
+
+/// Keys of claims that are read again once.
+#[derive(Default)]
+struct Keys(Mutex<Option<ClaimKeys>>);
+
+#[async_trait]
+impl KeysAgain for Keys {
+    async fn again(&self) -> PortResult<Option<ClaimKeys>> {
+        Ok(self.0.lock().unwrap().take())
+    }
+}
+
+/// This occurs when a copy of the function outlives a change of what is shown to GitHub.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_claim_that_was_signed_after_a_change_makes_the_keys_be_read_again() {
+    let desk = Desk::open(|_| {}).await;
+    desk.answer(&[queued(1)]).await;
+    let runner = desk.store.scan().await.unwrap().runners[0].name.clone();
+    let new = ClaimKeys::new(STAGE, vec![Secret::new("another"), Secret::new(CLAIM_KEY)]);
+    let token = format!("Bearer {}", new.make(&runner, 1).unwrap().expose());
+    let secret = Arc::new(Keys(Mutex::new(Some(new))));
+    let function = AgentFunction { caller: desk.function.caller.clone(), secret };
+    let claim = format!(r#"{{"protocol":1,"runner":"{runner}","attempt":1}}"#);
+    let call = async |token: &str| {
+        let request = request("POST", "/agent/v1/claim", &[("authorization", token)], &claim, false);
+        function.answer(&request).await.status
+    };
+    assert_eq!((call(&token).await, call("Bearer guess").await), (200, 401));
 }
 
 fn desk_token(header: &str) -> &str {
