@@ -10,8 +10,7 @@ use std::collections::BTreeMap;
 use fleet::policy::Policy;
 use serde_json::Value;
 
-pub(crate) use engine::PUBLIC;
-pub use engine::providers;
+pub(crate) use engine::{PUBLIC, providers};
 
 /// A variable that a function needs and does not have.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -151,6 +150,8 @@ part! {
         security_group: "SECURITY_GROUP_ID",
         /// Whether runners get public addresses: `ENABLED` or `DISABLED`.
         assign_public_ip: "ASSIGN_PUBLIC_IP",
+        /// Capacity providers by class: [`Engine::capacity`].
+        capacity_providers: "CAPACITY_PROVIDERS",
         /// Classes that are tried on Fargate Spot first, with commas: [`Engine::spot_classes`].
         spot_classes: "SPOT_CLASSES",
     }

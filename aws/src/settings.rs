@@ -12,7 +12,10 @@ use fleet::{
     class::{Arch, Class, Size},
     ids::ClassName,
     labels::LabelSet,
+    policy::Policy,
 };
+
+use crate::{ecs::placement::Provider, environment::providers};
 
 pub use checks::Fault;
 pub(crate) use checks::{port as valkey_port, quarters};
@@ -40,6 +43,8 @@ pub struct Settings {
     pub kms_key: Option<String>,
     /// Days that logs are kept.
     pub log_retention_days: u32,
+    /// Classes that run on capacity providers of the cluster, and not on Fargate.
+    pub capacity: BTreeMap<ClassName, Capacity>,
     /// Classes that are tried on Fargate Spot first.
     pub spot: BTreeSet<ClassName>,
     /// Tags of everything that can have some.
@@ -80,6 +85,24 @@ pub enum Network {
     Existing(ExistingNetwork),
 }
 
+/// Instances that a class's runners run on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Capacity {
+    /// Whose instances.
+    pub kind: CapacityKind,
+    /// Names of capacity providers, in the order in which they are tried.
+    pub providers: Vec<String>,
+}
+
+/// Whose instances a capacity provider has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CapacityKind {
+    /// EC2 instances of an Auto Scaling group.
+    Ec2,
+    /// ECS Managed Instances. Such a provider belongs to one cluster from its making on.
+    Managed,
+}
+
 /// A VPC that the stack does not make.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExistingNetwork {
@@ -117,6 +140,7 @@ impl Default for Settings {
             permissions_boundary: None,
             kms_key: None,
             log_retention_days: LOG_RETENTION_DAYS_DEFAULT,
+            capacity: BTreeMap::new(),
             spot: BTreeSet::new(),
             tags: BTreeMap::new(),
             scaler_concurrency: SCALER_CONCURRENCY_DEFAULT,
@@ -132,6 +156,21 @@ impl Settings {
             Network::Own { .. } => self.state == State::Valkey,
             Network::Existing(network) => !network.private_subnets.is_empty(),
         }
+    }
+
+    /// The rules for the classes that run on Fargate alone.
+    #[must_use]
+    pub fn on_fargate(&self, policy: &Policy) -> Policy {
+        let mut policy = policy.clone();
+        policy.classes.retain(|class| !self.capacity.contains_key(&class.name));
+        policy
+    }
+
+    /// What runners of a class are tried on, in this order.
+    #[must_use]
+    pub fn providers(&self, class: &ClassName) -> Vec<Provider> {
+        let named = self.capacity.get(class).map(|capacity| capacity.providers.clone()).unwrap_or_default();
+        providers(named, self.spot.contains(class))
     }
 
     /// The image of a class.

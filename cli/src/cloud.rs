@@ -16,7 +16,7 @@ use aws::{
     settings::{Settings as AwsSettings, usual_class},
     stack::{Operator, Stack},
 };
-use fleet::{policy::Policy, wishes::Allow};
+use fleet::{class::Class, policy::Policy, wishes::Allow};
 
 pub(crate) use self::{
     cost::command as cost, deploy::command as deploy, destroy::command as destroy, doctor::command as doctor,
@@ -67,8 +67,9 @@ impl Deployment {
         if file.classes.is_empty() {
             policy.classes = vec![usual_class(section.arch)];
         }
-        // Where nothing may be asked for nothing need fit.
-        let asked = policy.classes.iter_mut().filter(|class| class.allow != Allow::default());
+        // Where nothing may be asked for nothing need fit, and instances have any size.
+        let is_on_fargate = |class: &Class| !section.capacity.contains_key(&class.name);
+        let asked = policy.classes.iter_mut().filter(|class| class.allow != Allow::default() && is_on_fargate(class));
         asked.for_each(|class| class.allow.fargate = true);
         let settings = meaning::settings(&section, problems);
         let operator = operator(file, problems);

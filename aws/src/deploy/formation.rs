@@ -53,9 +53,10 @@ impl Formation {
         let Some(stack) = self.stack(name).await? else { return Ok(Standing::Nothing) };
         let standing = standing(&stack);
         let is_proposed = stack.stack_status() == Some(&StackStatus::ReviewInProgress);
-        let is_foreign = match standing {
-            Standing::Nothing => is_proposed && self.has_foreign_proposals(name).await?,
-            _ => !is_ours(&stack),
+        let is_foreign = if standing == Standing::Nothing {
+            is_proposed && self.has_foreign_proposals(name).await?
+        } else {
+            !is_ours(&stack)
         };
         if is_foreign {
             return Err(PortError::new(

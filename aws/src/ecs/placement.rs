@@ -41,6 +41,12 @@ impl EcsClass {
         }
     }
 
+    /// Whether it runs on Fargate, and on nobody's instances.
+    #[must_use]
+    pub fn is_on_fargate(&self) -> bool {
+        !self.providers.iter().any(|provider| matches!(provider, Provider::Named(_)))
+    }
+
     /// The same, tried on Spot first.
     #[must_use]
     pub fn on_spot(self) -> Self {

@@ -102,7 +102,7 @@ fn overrides(class: &EcsClass, spec: &LaunchSpec, claim: &ClaimEnv) -> Result<Ta
     if let Some(size) = size {
         let disk = EphemeralStorage::builder().size_in_gib(i32::try_from(size.disk_gb).unwrap_or(i32::MAX)).build();
         // What every task has cannot be asked for.
-        let disk = Some(disk).filter(|_| size.disk_gb > DISK_GB_DEFAULT);
+        let disk = Some(disk).filter(|_| class.is_on_fargate() && size.disk_gb > DISK_GB_DEFAULT);
         all = all.cpu(cpu(&size)).memory(size.memory_mb.to_string()).set_ephemeral_storage(disk);
     }
     let length = length(class, &told, size);

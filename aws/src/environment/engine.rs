@@ -22,12 +22,14 @@ impl Engine {
         settings.security_groups = vec![self.security_group.clone()];
         settings.assign_public_ip = self.assign_public_ip == PUBLIC;
         settings.group = Some(self.service.clone());
-        let (definitions, spot) = (self.task_definitions(), self.spot_classes());
+        let (definitions, spot, capacity) = (self.task_definitions(), self.spot_classes(), self.capacity());
         settings.classes = policy
             .classes
             .iter()
             .filter_map(|class| {
-                Some((class.name.clone(), ecs_class(class, definitions.get(&class.name)?, spot.contains(&class.name))))
+                let named = capacity.get(&class.name).cloned().unwrap_or_default();
+                let providers = providers(named, spot.contains(&class.name));
+                Some((class.name.clone(), ecs_class(class, definitions.get(&class.name)?, providers)))
             })
             .collect();
         settings
@@ -46,6 +48,13 @@ impl Engine {
         words(&self.subnets).map(str::to_owned).collect()
     }
 
+    /// Capacity providers of the classes that do not run on Fargate.
+    #[must_use]
+    pub fn capacity(&self) -> BTreeMap<ClassName, Vec<String>> {
+        let pairs = words(&self.capacity_providers).filter_map(|pair| pair.split_once('='));
+        pairs.map(|(class, names)| (class.into(), names.split('+').map(str::to_owned).collect())).collect()
+    }
+
     /// Classes that are tried on Fargate Spot first.
     #[must_use]
     pub fn spot_classes(&self) -> Vec<ClassName> {
@@ -53,18 +62,20 @@ impl Engine {
     }
 }
 
-fn ecs_class(class: &Class, task_definition: &str, spot: bool) -> EcsClass {
+fn ecs_class(class: &Class, task_definition: &str, providers: Vec<Provider>) -> EcsClass {
     EcsClass {
         task_definition: task_definition.to_owned(),
         container: CONTAINER.into(),
         size: Some(class.size),
-        providers: providers(spot),
+        providers,
     }
 }
 
 /// What runners of a class are tried on, in this order.
-#[must_use]
-pub fn providers(spot: bool) -> Vec<Provider> {
+pub(crate) fn providers(named: Vec<String>, spot: bool) -> Vec<Provider> {
+    if !named.is_empty() {
+        return named.into_iter().map(Provider::Named).collect();
+    }
     if spot { vec![Provider::FargateSpot, Provider::Fargate] } else { vec![Provider::Fargate] }
 }
 

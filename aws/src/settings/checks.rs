@@ -65,6 +65,7 @@ impl Settings {
                         123456789012.dkr.ecr.eu-central-1.amazonaws.com/runner:1; or `image` in each class";
             faults.keep(&["aws", "image"], Err(what.into()));
         }
+        self.capacity_faults(policy, &mut faults);
         for (n, class) in policy.classes.iter().enumerate() {
             self.class_faults(&n.to_string(), class, &mut faults);
         }
@@ -114,15 +115,42 @@ impl Settings {
         }
     }
 
+    fn capacity_faults(&self, policy: &Policy, faults: &mut Faults) {
+        for (name, capacity) in &self.capacity {
+            let mut keep = |checked| faults.keep(&["aws", "capacity", name.as_str()], checked);
+            let refuse = |is_so: bool, what: &str| if is_so { Err(what.to_owned()) } else { Ok(()) };
+            let class = policy.class(name);
+            keep(refuse(class.is_none(), "there is no class of that name: write names of classes"));
+            keep(refuse(
+                capacity.providers.is_empty(),
+                "no provider: write names of capacity providers, as [\"team-arm64\"]",
+            ));
+            capacity.providers.iter().for_each(|provider| keep(provider_name(provider)));
+            let asks = class.map(|class| (class.allow.spot, class.allow.disk_gb.is_some())).unwrap_or_default();
+            let spot = self.spot.contains(name) || asks.0;
+            keep(refuse(
+                spot,
+                "Spot is the provider's matter: leave the class out of `spot`, and `spot` out of its `allow`",
+            ));
+            keep(refuse(asks.1, "the disk is the provider's matter: leave `disk_gb` out of the class's `allow`"));
+            let is_made = matches!(self.network, Network::Own { .. });
+            let what =
+                "a task on an instance has no public address: name subnets behind a NAT gateway in [aws.network]";
+            keep(refuse(is_made, what));
+        }
+    }
+
     fn class_faults(&self, at: &str, class: &Class, faults: &mut Faults) {
+        faults.keep(&["classes", at, "image"], given(class.image.as_ref(), image));
+        if self.capacity.contains_key(&class.name) {
+            return;
+        }
         faults.keep(&["classes", at, "size", "cpu_milli"], size::cpu(&class.size));
         faults.keep(&["classes", at, "size", "memory_mb"], size::memory(&class.size));
         faults.keep(&["classes", at, "size", "disk_gb"], size::disk(&class.size));
         faults.keep(&["classes", at, "allow", "cpu_milli"], size::allowed_cpu(&class.allow));
         faults.keep(&["classes", at, "allow", "memory_mb"], size::allowed_memory(class));
         faults.keep(&["classes", at, "allow", "disk_gb"], size::allowed_disk(&class.allow));
-        let checked = given(class.image.as_ref(), image);
-        faults.keep(&["classes", at, "image"], checked);
     }
 }
 
@@ -207,6 +235,14 @@ fn host(text: &str) -> Result<(), String> {
         return Ok(());
     }
     Err(format!("`{text}` is no name of a host: write it as runners.example.com, without https://"))
+}
+
+fn provider_name(text: &str) -> Result<(), String> {
+    let reserved = ["aws", "ecs", "fargate"].iter().any(|word| text.to_ascii_lowercase().starts_with(word));
+    if plain(text, b"-_") && !reserved {
+        return Ok(());
+    }
+    Err(format!("`{text}` is no name of a capacity provider of yours: write it as ECS lists it, no ARN"))
 }
 
 fn valkey_url(text: &str) -> Result<(), String> {
@@ -323,8 +359,13 @@ const CIDR_BITS_MAX: u32 = 22;
 mod tests {
     use std::collections::BTreeMap;
 
+    use fleet::{
+        class::{Arch, Size},
+        wishes::Allow,
+    };
+
     use super::*;
-    use crate::settings::usual_class;
+    use crate::settings::{Capacity, CapacityKind, usual_class};
 
     fn told(settings: &Settings) -> BTreeMap<String, String> {
         let policy = Policy { classes: vec![usual_class(settings.arch)], ..Policy::default() };
@@ -373,6 +414,49 @@ mod tests {
             assert!(told.get(key).is_some_and(|what| what.contains(words)), "{key}: {told:#?}");
         }
         assert_eq!(told.len(), 11, "{told:#?}");
+    }
+
+    #[test]
+    fn instances_are_named_have_any_size_and_a_way_out() {
+        let capacity = |providers: &[&str]| Capacity {
+            kind: CapacityKind::Ec2,
+            providers: providers.iter().map(ToString::to_string).collect(),
+        };
+        let usual = usual_class(Arch::Arm64);
+        let name = usual.name.clone();
+        let told = |settings: &Settings, class: &Class| -> Vec<String> {
+            let policy = Policy { classes: vec![class.clone()], ..Policy::default() };
+            settings
+                .faults(&policy)
+                .into_iter()
+                .map(|fault| format!("{}: {}", fault.key.join("."), fault.what))
+                .collect()
+        };
+        let with = |providers: &[&str]| Settings { capacity: [(name.clone(), capacity(providers))].into(), ..good() };
+        let faults = told(&with(&["team"]), &usual);
+        assert!(faults.len() == 1 && faults[0].contains("NAT gateway"), "{faults:?}");
+        let subnets = vec!["subnet-1".to_owned()];
+        let network = Network::Existing(ExistingNetwork {
+            vpc_id: "vpc-1".into(),
+            subnets,
+            private_subnets: Vec::new(),
+            public_ip: false,
+        });
+        let inside = |providers: &[&str]| Settings { network: network.clone(), ..with(providers) };
+        let huge =
+            Class { size: Size { cpu_milli: 48_000, memory_mb: 1, disk_gb: 900, ..usual.size }, ..usual.clone() };
+        assert_eq!(told(&inside(&["team-a", "team_b"]), &huge), [] as [&str; 0]);
+        let asking = Class { allow: Allow { spot: true, disk_gb: Some([21, 40]), ..Allow::default() }, ..usual };
+        let faults = told(&inside(&["FARGATE", "arn:x"]), &asking);
+        for words in
+            ["`FARGATE` is no name", "`arn:x` is no name", "Spot is the provider's", "the disk is the provider's"]
+        {
+            assert!(faults.iter().any(|fault| fault.contains(words)), "{words}: {faults:?}");
+        }
+        let nobody = Settings { capacity: [("big".into(), capacity(&[]))].into(), ..good() };
+        let faults = told(&nobody, &huge);
+        assert!(faults.iter().any(|fault| fault.contains("no class of that name")), "{faults:?}");
+        assert!(faults.iter().any(|fault| fault.contains("no provider")), "{faults:?}");
     }
 
     #[test]

@@ -14,7 +14,10 @@ use super::{
     stack_name,
     template::{Id, Resource, Template, join},
 };
-use crate::settings::size::{DISK_GB_DEFAULT, cpu_units};
+use crate::settings::{
+    CapacityKind,
+    size::{DISK_GB_DEFAULT, cpu_units},
+};
 
 /// The container of a task; overrides name it.
 pub const CONTAINER: &str = "runner";
@@ -45,7 +48,7 @@ impl Stack<'_> {
     pub(super) fn cluster(&self, template: &mut Template) -> Cluster {
         let cluster = json!({
             "ClusterName": stack_name(&self.policy.stage),
-            "CapacityProviders": ["FARGATE", "FARGATE_SPOT"],
+            "CapacityProviders": self.cluster_providers(),
             // Its metrics cost more than the control plane; what a runner does is in our own rows.
             "ClusterSettings": [{ "Name": "containerInsights", "Value": "disabled" }],
             "Tags": self.tag_list(),
@@ -69,10 +72,16 @@ impl Stack<'_> {
 
     fn task_definition(&self, class: &Class, logs: &Id, task_role: &Id, execution_role: &Id) -> Resource {
         let size = &class.size;
-        let disk = (size.disk_gb > DISK_GB_DEFAULT).then(|| json!({ "SizeInGiB": size.disk_gb }));
+        let capacity = self.settings.capacity.get(&class.name);
+        let runs_on = capacity.map_or("FARGATE", |capacity| match capacity.kind {
+            CapacityKind::Ec2 => "EC2",
+            CapacityKind::Managed => "MANAGED_INSTANCES",
+        });
+        // The disk of an instance is its provider's matter.
+        let disk = (capacity.is_none() && size.disk_gb > DISK_GB_DEFAULT).then(|| json!({ "SizeInGiB": size.disk_gb }));
         let definition = json!({
             "Family": self.name(class.name.as_str()),
-            "RequiresCompatibilities": ["FARGATE"],
+            "RequiresCompatibilities": [runs_on],
             "NetworkMode": "awsvpc",
             "Cpu": cpu_units(size).to_string(),
             "Memory": size.memory_mb.to_string(),
@@ -97,6 +106,13 @@ impl Stack<'_> {
         });
         let about = format!("Machines of the class `{}`.", class.name);
         Resource::new("AWS::ECS::TaskDefinition", about, definition).with("EphemeralStorage", disk)
+    }
+
+    /// Those of Managed Instances are the cluster's from their making on, and are not named.
+    fn cluster_providers(&self) -> Vec<&str> {
+        let capacity = self.settings.capacity.values().filter(|capacity| capacity.kind == CapacityKind::Ec2);
+        let own: BTreeSet<&str> = capacity.flat_map(|capacity| &capacity.providers).map(String::as_str).collect();
+        ["FARGATE", "FARGATE_SPOT"].into_iter().chain(own).collect()
     }
 
     fn repository(&self, template: &mut Template) -> Id {

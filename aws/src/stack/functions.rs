@@ -17,7 +17,7 @@ use super::{
     template::{Id, Resource, Template, join, sub},
 };
 use crate::{
-    environment::{Common, Core, Engine, Environment, Intake, PUBLIC, Webhook, compact, providers},
+    environment::{Common, Core, Engine, Environment, Intake, PUBLIC, Webhook, compact},
     settings::Fault,
 };
 
@@ -212,6 +212,8 @@ impl Stack<'_> {
     }
 
     fn engine(&self, parts: &Parts) -> Engine<Value> {
+        let capacity = self.settings.capacity.iter();
+        let capacity = capacity.map(|(class, capacity)| format!("{class}={}", capacity.providers.join("+")).into());
         let spot: Vec<Value> = self.settings.spot.iter().map(|class| class.as_str().into()).collect();
         Engine {
             cluster: parts.cluster.id.reference(),
@@ -220,6 +222,7 @@ impl Stack<'_> {
             subnets: join(",", parts.network.runners.clone()),
             security_group: parts.network.runners_group.att("GroupId"),
             assign_public_ip: if parts.network.public_ip { PUBLIC } else { "DISABLED" }.into(),
+            capacity_providers: join(",", capacity.collect()),
             spot_classes: join(",", spot),
         }
     }
@@ -228,7 +231,7 @@ impl Stack<'_> {
     fn placed_policy(&self, parts: &Parts) -> fleet::policy::Policy {
         let mut policy = self.policy.clone();
         for class in &mut policy.classes {
-            let providers = providers(self.settings.spot.contains(&class.name));
+            let providers = self.settings.providers(&class.name);
             // A job that asks for Spot may have both, whatever its class has.
             let providers = if class.allow.spot { providers.len().max(2) } else { providers.len() };
             let places = parts.network.runners.len().saturating_mul(providers);

@@ -8,7 +8,14 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rustls::{
+    ServerConfig,
+    crypto::ring,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
+};
+use sim::http::APP_KEY_PEM;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio_rustls::TlsAcceptor;
 
 /// A server that does not listen by then has failed.
 const START_WITHIN: Duration = Duration::from_secs(30);
@@ -19,6 +26,29 @@ static CHILDREN: Mutex<Vec<Arc<Mutex<Child>>>> = Mutex::new(Vec::new());
 /// Ends what still runs.
 pub(crate) fn end_all() {
     CHILDREN.lock().unwrap().drain(..).for_each(|child| end(&child));
+}
+
+/// Speaks TLS before a server that cannot, as this build of Valkey; where.
+pub(crate) async fn in_tls(behind: u16) -> u16 {
+    let certificate = CertificateDer::from_pem_slice(include_bytes!("server.pem")).unwrap();
+    let key = PrivateKeyDer::from_pem_slice(APP_KEY_PEM.as_bytes()).unwrap();
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()));
+    let config = config.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
+    let acceptor = TlsAcceptor::from(Arc::new(config.with_single_cert(vec![certificate], key).unwrap()));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((outside, _)) = listener.accept().await {
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                // Whoever does not like the certificate goes away.
+                let Ok(mut outside) = acceptor.accept(outside).await else { return };
+                let mut inside = tokio::net::TcpStream::connect(("127.0.0.1", behind)).await.unwrap();
+                let _ended = tokio::io::copy_bidirectional(&mut outside, &mut inside).await;
+            });
+        }
+    });
+    port
 }
 
 fn end(child: &Mutex<Child>) {

@@ -16,7 +16,7 @@ use libtest_mimic::Trial;
 use sim::swarm::beside::Beside;
 
 use crate::{
-    server::{Server, lossy},
+    server::{Server, in_tls, lossy},
     stories::{Still, play_lives, play_loss, play_mixed},
     trial, views, workers,
 };
@@ -33,6 +33,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("valkey::what_a_view_costs", what_a_view_costs),
         trial("valkey::what_is_wrong_is_told", what_is_wrong_is_told),
         trial("valkey::a_wrong_password_is_told_and_not_shown", a_wrong_password_is_told_and_not_shown),
+        trial("valkey::it_speaks_tls", it_speaks_tls),
         trial("valkey::a_password_is_read_again_when_it_is_refused", a_password_is_read_again_when_it_is_refused),
     ]
 }
@@ -194,6 +195,18 @@ async fn a_wrong_password_is_told_and_not_shown() {
     let store = ValkeyStore::open(&format!("valkey://:right-s3cr3t@127.0.0.1:{}", server.port()), "dev").await.unwrap();
     assert_eq!(store.scan().await.unwrap(), Scan::default());
     assert!(!format!("{store:?}").contains("s3cr3t"), "{store:?}");
+}
+
+/// A certificate that nobody vouches for is refused, unless the URL says that this does not matter, as no configuration
+/// can.
+async fn it_speaks_tls() {
+    let server = Server::valkey(&[]);
+    let port = in_tls(server.port()).await;
+    let store = ValkeyStore::open(&format!("valkeys://127.0.0.1:{port}/#insecure"), "dev").await.unwrap();
+    assert!(store.lease("sweep", &"a".into(), 1, 2_000).await.unwrap());
+    assert!(!store.lease("sweep", &"b".into(), 2, 2_000).await.unwrap());
+    let error = ValkeyStore::open(&format!("valkeys://127.0.0.1:{port}"), "dev").await.unwrap_err();
+    assert!(error.message.contains("certificate"), "{error}");
 }
 
 /// A secret with the server's password, which is changed.

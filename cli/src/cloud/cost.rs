@@ -63,8 +63,12 @@ fn hours(cost: &Cost<'_>) -> String {
         let (hour, spot) = cost.runner_hour(&class.size);
         [class.name.to_string(), size(class), format!("{hour:.4}"), format!("{spot:.4}")]
     };
-    let rows: Vec<_> = cost.policy.classes.iter().map(row).collect();
-    columns(["RUNNER, AN HOUR", "", "ON DEMAND", "SPOT, AT BEST"], &rows)
+    let rows: Vec<_> = cost.settings.on_fargate(cost.policy).classes.iter().map(row).collect();
+    let mut text = columns(["RUNNER, AN HOUR", "", "ON DEMAND", "SPOT, AT BEST"], &rows);
+    for class in cost.settings.capacity.keys() {
+        text += &format!("{class}: what its instances cost, as EC2 bills them; not counted here\n");
+    }
+    text
 }
 
 fn size(class: &Class) -> String {
@@ -79,7 +83,8 @@ fn size(class: &Class) -> String {
 
 /// So many jobs of so many minutes, all of the first class.
 fn month(cost: &Cost<'_>, args: &CostArgs) -> String {
-    let Some(class) = cost.policy.classes.first() else { return String::new() };
+    let policy = cost.settings.on_fargate(cost.policy);
+    let Some(class) = policy.classes.first() else { return String::new() };
     let (jobs, minutes) = (args.jobs, args.minutes);
     let (rest, job) = (sum(&cost.at_rest()).outside, sum(&cost.per_job()).outside * jobs as f64);
     let runners = cost.runner_hour(&class.size).0 * jobs as f64 * minutes as f64 / 60.0;

@@ -1,10 +1,14 @@
 //! From the shape of `[aws]` to what it means. Keys that only make sense together are looked at here; single values are
 //! checked where they are used, in the crate `aws`.
 
-use aws::settings::{CIDR_DEFAULT, Domain, ExistingNetwork, Network, Settings, State, ValkeyAt};
+use aws::settings::{
+    CIDR_DEFAULT, Capacity, CapacityKind, Domain, ExistingNetwork, Network, Settings, State, ValkeyAt,
+};
 
 use crate::serve::{
-    config::aws::{AwsSection, DomainSection, NetworkSection, StateKind, ValkeySection},
+    config::aws::{
+        self as config, AwsSection, CapacitySection, DomainSection, NetworkSection, StateKind, ValkeySection,
+    },
     settings::Problems,
 };
 
@@ -21,10 +25,19 @@ pub(super) fn settings(section: &AwsSection, problems: &mut Problems) -> Setting
         permissions_boundary: section.permissions_boundary.clone(),
         kms_key: section.kms_key.clone(),
         log_retention_days: section.log_retention_days,
+        capacity: section.capacity.iter().map(|(class, capacity)| (class.clone(), of(capacity))).collect(),
         spot: section.spot.iter().cloned().collect(),
         tags: section.tags.clone(),
         scaler_concurrency: section.scaler_concurrency,
     }
+}
+
+fn of(section: &CapacitySection) -> Capacity {
+    let kind = match section.kind {
+        config::CapacityKind::Ec2 => CapacityKind::Ec2,
+        config::CapacityKind::Managed => CapacityKind::Managed,
+    };
+    Capacity { kind, providers: section.providers.clone() }
 }
 
 fn state(kind: StateKind, valkey: &ValkeySection, problems: &mut Problems) -> State {

@@ -252,6 +252,15 @@ async fn spot_and_other_providers_are_named_and_another_size_is_overridden() {
     let named = requests(instances, spec()).await;
     assert_eq!(named["capacityProviderStrategy"][0]["capacityProvider"], "instances");
     assert_eq!(named["networkConfiguration"]["awsvpcConfiguration"]["assignPublicIp"], Value::Null);
+    let sized = |all: &mut aws::ecs::EcsSettings| {
+        all.classes.iter_mut().for_each(|(_, class)| {
+            (class.providers, class.size) = (vec![Provider::Named("instances".into())], Some(Size::default()));
+        });
+    };
+    let large = Size { cpu_milli: 48_000, memory_mb: 100_000, disk_gb: 500, ..Size::default() };
+    let overrides = requests(sized, LaunchSpec { size: large, ..spec() }).await["overrides"].clone();
+    // An instance's disk is not the task's to ask for.
+    assert_eq!((&overrides["memory"], &overrides["ephemeralStorage"]), (&json!("100000"), &Value::Null));
     let usual = |all: &mut aws::ecs::EcsSettings| {
         all.classes.iter_mut().for_each(|(_, class)| class.size = Some(Size::default()));
     };

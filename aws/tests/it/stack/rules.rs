@@ -145,6 +145,29 @@ fn nothing_is_let_in_to_runners_and_little_out() {
     }
 }
 
+/// Whoever has instances: their tasks are made for them, and ask for no disk.
+#[test]
+fn tasks_are_made_for_what_they_run_on() {
+    for (name, template) in templates().into_iter().filter(|(name, _)| name.ends_with("-vpc")) {
+        let mut made: Vec<(String, bool)> = of_type(&template, "AWS::ECS::TaskDefinition")
+            .map(|(_, task)| {
+                let properties = &task["Properties"];
+                (
+                    properties["RequiresCompatibilities"][0].as_str().unwrap().to_owned(),
+                    properties["EphemeralStorage"].is_null(),
+                )
+            })
+            .collect();
+        made.sort();
+        let instances = ["EC2", "MANAGED_INSTANCES"];
+        assert_eq!(made.iter().filter(|(on, _)| on == "FARGATE").count(), 2, "{name}");
+        assert!(instances.iter().all(|on| made.contains(&((*on).to_owned(), true))), "{name}: {made:?}");
+        let (_, cluster) = of_type(&template, "AWS::ECS::Cluster").next().unwrap();
+        let providers = &cluster["Properties"]["CapacityProviders"];
+        assert_eq!(*providers, serde_json::json!(["FARGATE", "FARGATE_SPOT", "team-a", "team-b"]), "{name}");
+    }
+}
+
 #[test]
 fn logs_are_forgotten_in_time_and_have_their_group() {
     for (name, template) in templates() {

@@ -60,7 +60,9 @@ fn the_rules_arrive_with_a_place_for_each_subnet_and_purchase() {
             let known = &engine.classes[&class.name];
             assert_eq!(class.placements, placements(engine.subnets.len(), known), "{}", variant.name());
             assert_eq!(known.size, Some(class.size), "{}", variant.name());
-            assert_eq!(known.providers.len() == 2, variant.settings.spot.contains(&class.name), "{}", variant.name());
+            assert_eq!(known.providers, variant.settings.providers(&class.name), "{}", variant.name());
+            let is_on_instances = variant.settings.capacity.contains_key(&class.name);
+            assert_eq!(known.is_on_fargate(), !is_on_instances, "{}", variant.name());
         }
         assert_eq!(engine.assign_public_ip, !variant.name().ends_with("-vpc"), "{}", variant.name());
         let tasks = scaler.engine().unwrap().task_definitions();

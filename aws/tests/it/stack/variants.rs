@@ -1,7 +1,7 @@
 //! Every variant of a deployment.
 
 use aws::{
-    settings::{Domain, ExistingNetwork, Network, Settings, State, ValkeyAt, usual_class},
+    settings::{Capacity, CapacityKind, Domain, ExistingNetwork, Network, Settings, State, ValkeyAt, usual_class},
     stack::{Operator, Stack, Template},
 };
 use fleet::{
@@ -80,6 +80,12 @@ fn variant(stage: &str, arch: Arch, state: State, domain: bool, existing: bool) 
         settings.tags = [("Team".to_owned(), "Build".to_owned())].into();
         policy.classes.push(spot_class());
         settings.spot = ["big-spot".into()].into();
+        policy.classes.extend([instances("team"), instances("managed")]);
+        settings.capacity = [
+            ("team".into(), Capacity { kind: CapacityKind::Ec2, providers: vec!["team-a".into(), "team-b".into()] }),
+            ("managed".into(), Capacity { kind: CapacityKind::Managed, providers: vec!["managed-a".into()] }),
+        ]
+        .into();
     }
     let app_id = existing.then_some(4711);
     Variant { name, settings, policy, operator: Operator { app_id, ..operator() } }
@@ -101,6 +107,16 @@ fn spot_class() -> Class {
         labels: LabelSet::parse(["self-hosted", "big"]).unwrap(),
         size: Size { cpu_milli: 8_000, memory_mb: 32_768, disk_gb: 20, arch: Arch::X86_64 },
         image: Some("123456789012.dkr.ecr.eu-central-1.amazonaws.com/team/runner:1".into()),
+        ..Class::default()
+    }
+}
+
+/// Of a size that Fargate does not have.
+fn instances(name: &str) -> Class {
+    Class {
+        name: name.into(),
+        labels: LabelSet::parse(["self-hosted", name]).unwrap(),
+        size: Size { cpu_milli: 48_000, memory_mb: 100_000, disk_gb: 500, arch: Arch::X86_64 },
         ..Class::default()
     }
 }

@@ -34,6 +34,9 @@ pub(crate) struct AwsSection {
     pub(crate) kms_key: Option<String>,
     /// Days that logs are kept.
     pub(crate) log_retention_days: u32,
+    /// Classes that run on instances instead of Fargate, each with the capacity providers that it is tried on:
+    /// `capacity.big = { kind = "ec2", providers = ["team-arm64"] }`. Their subnets need a NAT gateway.
+    pub(crate) capacity: BTreeMap<ClassName, CapacitySection>,
     /// Classes whose runners are tried on Fargate Spot first, and on demand where it has no room.
     pub(crate) spot: Vec<ClassName>,
     /// Tags of everything that is made, for the bill. `Application` and `Stage` are always there.
@@ -51,6 +54,26 @@ pub(crate) enum StateKind {
     DynamoDb,
     /// In a cache, or the server that `[aws.valkey]` names.
     Valkey,
+}
+
+/// `[aws.capacity.CLASS]`
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CapacitySection {
+    /// Whose instances they are.
+    pub(crate) kind: CapacityKind,
+    /// Names of capacity providers that are there, in the order in which they are tried.
+    pub(crate) providers: Vec<String>,
+}
+
+/// Whose instances a capacity provider has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum CapacityKind {
+    /// EC2 instances of an Auto Scaling group.
+    Ec2,
+    /// ECS Managed Instances: made for the stage's cluster after its first deployment.
+    Managed,
 }
 
 /// `[aws.valkey]`
@@ -107,6 +130,7 @@ impl Default for AwsSection {
             permissions_boundary: None,
             kms_key: None,
             log_retention_days: 30,
+            capacity: BTreeMap::new(),
             spot: Vec::new(),
             tags: BTreeMap::new(),
             scaler_concurrency: 2,
