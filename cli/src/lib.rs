@@ -56,6 +56,17 @@ use crate::{
     failure::Failure,
 };
 
+/// The words of a usage error would show what was typed.
+fn may_name_a_secret(args: &[String]) -> bool {
+    args.windows(2).any(|words| words == ["secrets", "set"])
+}
+
+/// What is said instead.
+const SECRET_TYPED: &str = "that is no use of `secrets set`; what was typed is not shown, because it may be the \
+    secret. Write `self-runners secrets set NAME [--stage STAGE]`, NAME one of GITHUB_API_TOKEN, GITHUB_APP_PRIVATE_KEY, \
+    GITHUB_WEBHOOK_SECRET, and give the value at the prompt or on stdin. If it was typed here, others could see it and the \
+    shell remembers it: make a new one";
+
 /// Runs the command line to its end.
 #[must_use]
 pub fn main() -> ExitCode {
@@ -70,6 +81,10 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => {
             let code = if error.use_stderr() { failure::USAGE } else { 0 };
+            if code != 0 && may_name_a_secret(&args) {
+                terminal::complain(SECRET_TYPED);
+                return ExitCode::from(code);
+            }
             // A closed terminal cannot be told that it is closed.
             let _unheard = error.print();
             return ExitCode::from(code);

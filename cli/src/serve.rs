@@ -78,7 +78,11 @@ pub(crate) fn data_dir_of(config: Option<&Path>) -> Result<PathBuf, Failure> {
     let named = settings.tree.get("data_dir").and_then(|node| node.value().as_str().map(PathBuf::from));
     let usual = plain::data_dir().filter(|dir| store_path(dir).is_file());
     named.or(usual).ok_or_else(|| {
-        Failure::usage("which daemon? Give its `--config FILE`, with `data_dir` in it, or its `--data DIR`")
+        let stage = settings.file.as_ref().filter(|file| file.aws.is_some()).map(|file| file.stage.clone());
+        let stage = stage.map(|stage| format!("; or ask the stage on AWS: `--stage {stage}`")).unwrap_or_default();
+        Failure::usage(format!(
+            "which daemon? Give its `--config FILE`, with `data_dir` in it, or its `--data DIR`{stage}"
+        ))
     })
 }
 

@@ -107,7 +107,7 @@ fn impossible(stage: &str, change: &Change) -> String {
 /// Said before anything is made: jobs over the quota wait. What cannot be read is `doctor`'s to tell.
 async fn warn_of_quota(site: &Site) {
     if let Ok(quota) = Quota::read(&site.cloud).await {
-        let (never, some) = quota.faults(&site.deployment.policy);
+        let (never, some) = quota.faults(&site.deployment.settings.on_fargate(&site.deployment.policy));
         never.iter().chain(&some).for_each(|text| terminal::complain(&format!("warning: {text}")));
     }
 }

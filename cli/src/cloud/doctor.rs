@@ -56,11 +56,15 @@ struct Finding {
 
 /// All that was found.
 #[derive(Default)]
-struct Findings(Vec<Finding>);
+struct Findings {
+    all: Vec<Finding>,
+    /// AWS has refused something that was asked for this.
+    denied: bool,
+}
 
 impl Findings {
     fn add(&mut self, part: &'static str, verdict: Verdict, text: impl Into<String>) {
-        self.0.push(Finding { part, verdict, text: text.into() });
+        self.all.push(Finding { part, verdict, text: text.into() });
     }
 
     fn pass(&mut self, part: &'static str, text: impl Into<String>) {
@@ -81,11 +85,19 @@ impl Findings {
             ErrorKind::Retry | ErrorKind::RateLimited { .. } | ErrorKind::Capacity => Verdict::Warn,
             ErrorKind::Denied | ErrorKind::NotFound | ErrorKind::Invalid | ErrorKind::Conflict => Verdict::Fail,
         };
+        self.denied |= error.kind == ErrorKind::Denied;
         self.add(part, verdict, error.message.clone());
     }
 
+    /// What GitHub refuses is no permission of AWS.
+    fn of_github(&mut self, error: &PortError) {
+        let denied = self.denied;
+        self.error("github", error);
+        self.denied = denied;
+    }
+
     fn fails(&self) -> bool {
-        self.0.iter().any(|finding| finding.verdict == Verdict::Fail)
+        self.all.iter().any(|finding| finding.verdict == Verdict::Fail)
     }
 }
 
@@ -95,9 +107,9 @@ pub(crate) fn command(args: &DoctorArgs) -> Result<ExitCode, Failure> {
     let mut found = Findings::default();
     look(site, &mut found)?;
     if args.json {
-        terminal::say(&terminal::json(&json!({ "well": !found.fails(), "findings": found.0 }).to_string()));
+        terminal::say(&terminal::json(&json!({ "well": !found.fails(), "findings": found.all }).to_string()));
     } else {
-        for Finding { part, verdict, text } in &found.0 {
+        for Finding { part, verdict, text } in &found.all {
             terminal::say(&format!("{verdict:<5} {part:<12} {}", terminal::word(text)));
         }
     }
@@ -122,8 +134,19 @@ fn look(site: Site, found: &mut Findings) -> Result<(), Failure> {
     secrets(&stage, found);
     github(&stage, found);
     queues(&stage, found);
+    permissions(found);
     state(&stage, found);
     Ok(())
+}
+
+/// Those of whoever asks. What the functions lack shows at `state`.
+fn permissions(found: &mut Findings) {
+    if found.denied {
+        return found
+            .fail("permissions", "something was refused, see above: docs/security.md lists what each command needs");
+    }
+    let more = "what `deploy` needs beyond that shows when it runs: docs/security.md lists it";
+    found.pass("permissions", format!("what was asked so far is allowed; {more}"));
 }
 
 /// How the stack stands; `None` where there is none to look into.
@@ -160,7 +183,7 @@ fn stack(site: &Site, deployer: &Deployer, found: &mut Findings) -> Option<Stand
 fn quota(site: &Site, found: &mut Findings) {
     match site.runtime.block_on(Quota::read(&site.cloud)) {
         Ok(quota) => {
-            let (never, some) = quota.faults(&site.deployment.policy);
+            let (never, some) = quota.faults(&site.deployment.settings.on_fargate(&site.deployment.policy));
             if never.is_empty() && some.is_empty() {
                 found.pass("quota", format!("Fargate runs up to {} vCPU at once here", quota.on_demand));
             }
@@ -205,7 +228,7 @@ fn github(stage: &Stage, found: &mut Findings) {
     for (name, owner) in &stage.policy().owners {
         let first = owner.repositories.as_ref().and_then(|repos| repos.iter().next());
         match stage.site.runtime.block_on(client.check(name, owner.organization, first)) {
-            Err(error) => found.error("github", &error),
+            Err(error) => found.of_github(&error),
             Ok(checked) => {
                 if checked.missing.is_empty() && checked.doubts.is_empty() {
                     found.pass("github", format!("{name}: the credential does what is asked of it; the clocks agree"));

@@ -1,6 +1,7 @@
 //! The account: a local AWS as a child process, an engine with the runners' image, the program under test.
 
 use std::{
+    collections::BTreeMap,
     io::Write as _,
     net::{IpAddr, SocketAddr, TcpListener, TcpStream},
     path::{Path, PathBuf},
@@ -11,7 +12,7 @@ use std::{
 
 use reqwest::Client;
 use self_runners::demo::machines::Containers;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
@@ -130,12 +131,54 @@ impl Place {
         let service = match target.split('.').next() {
             Some("AmazonSQS") => "sqs",
             Some("secretsmanager") => "secretsmanager",
+            Some("Logs_20140328") => "logs",
+            Some("ResourceGroupsTaggingAPI_20170126") => "tagging",
+            Some("DynamoDB_20120810") => "dynamodb",
             _ => "ecs",
         };
         let asked = self.http.post(&self.url).header("x-amz-target", target).header("authorization", signed(service));
         let asked = asked.header("content-type", "application/x-amz-json-1.1").body(body.to_string());
         let text = asked.send().await.unwrap().text().await.unwrap();
         serde_json::from_str(&text).unwrap_or_else(|_| panic!("{target}: {text}"))
+    }
+}
+
+/// What there is in the account, by who was asked. All that bears tags, and what the tags' own service does not know.
+impl Place {
+    pub(crate) async fn inventory(&self) -> BTreeMap<&'static str, String> {
+        let mut all = BTreeMap::new();
+        for (name, target) in [
+            ("log groups", "Logs_20140328.DescribeLogGroups"),
+            ("task definitions", "AmazonEC2ContainerServiceV20141113.ListTaskDefinitions"),
+            ("clusters", "AmazonEC2ContainerServiceV20141113.ListClusters"),
+            ("secrets", "secretsmanager.ListSecrets"),
+            ("tables", "DynamoDB_20120810.ListTables"),
+        ] {
+            all.insert(name, self.call(target, &json!({})).await.to_string());
+        }
+        let tagged = self.call("ResourceGroupsTaggingAPI_20170126.GetResources", &json!({})).await;
+        let arns = tagged["ResourceTagMappingList"].as_array().into_iter().flatten();
+        let arns = arns.filter_map(|one| one["ResourceARN"].as_str());
+        // ECS shows tasks that have stopped for an hour, and definitions that are withdrawn for ever; the local DynamoDB
+        // keeps the tags of tables that are gone. What there is of these is listed above.
+        let remembered = [":task/", ":task-definition/", ":dynamodb:", ":cloudformation:"];
+        let arns = arns.filter(|arn| !remembered.iter().any(|part| arn.contains(part)));
+        all.insert("tags", arns.collect::<Vec<_>>().join(" "));
+        for (name, service, action) in [
+            ("networks", "ec2", "DescribeVpcs&Version=2016-11-15"),
+            ("subnets", "ec2", "DescribeSubnets&Version=2016-11-15"),
+            ("security groups", "ec2", "DescribeSecurityGroups&Version=2016-11-15"),
+            ("route tables", "ec2", "DescribeRouteTables&Version=2016-11-15"),
+            ("roles", "iam", "ListRoles&Version=2010-05-08"),
+        ] {
+            let ask = self.http.post(&self.url).header("authorization", signed(service));
+            let ask = ask.header("content-type", "application/x-www-form-urlencoded");
+            let answer = ask.body(format!("Action={action}")).send().await.unwrap();
+            all.insert(name, answer.text().await.unwrap());
+        }
+        let apis = self.http.get(format!("{}/v2/apis", self.url)).header("authorization", signed("apigateway"));
+        all.insert("APIs", apis.send().await.unwrap().text().await.unwrap());
+        all
     }
 }
 

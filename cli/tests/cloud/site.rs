@@ -1,6 +1,12 @@
 //! A deployed stage with a GitHub of its own.
 
-use std::{collections::BTreeSet, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeSet,
+    io::{Read as _, Write as _},
+    net::TcpStream,
+    path::PathBuf,
+    time::Duration,
+};
 
 use fleet::{
     ids::{JobId, Repo},
@@ -44,12 +50,15 @@ pub(crate) struct Site {
     /// What the local AWS lacks.
     pub(crate) gap: Gap,
     repo: Repo,
+    valkey: Option<u16>,
 }
 
 impl Site {
-    /// Deploys a stage that serves this owner. `state`: lines below `[aws]`.
-    pub(crate) fn deploy(stage: &'static str, owner: &str, state: &str) -> Self {
+    /// Deploys a stage that serves this owner. `valkey`: the port of the server that keeps its state; else that is in a
+    /// table.
+    pub(crate) fn deploy(stage: &'static str, owner: &str, valkey: Option<u16>) -> Self {
         let place = Place::get();
+        let state = valkey.map(|port| format!("state = \"valkey\"\n[aws.valkey]\nurl = \"redis://127.0.0.1:{port}\""));
         let _within = place.runtime.enter();
         let repo = Repo::parse(&format!("{owner}/web")).unwrap();
         let mut hub = Hub::new(7);
@@ -57,7 +66,7 @@ impl Site {
         let options = Options { address: place.gateway, ..Options::new(TOKEN, SECRET) };
         let github = place.runtime.block_on(serve(hub, options)).unwrap();
         let config = place.dir.path().join(format!("{stage}.toml"));
-        std::fs::write(&config, configuration(stage, owner, github.url(), state)).unwrap();
+        std::fs::write(&config, configuration(stage, owner, github.url(), &state.unwrap_or_default())).unwrap();
         let artifacts = variable("TEST_ARTIFACTS");
         let (well, said) = place.says(&["deploy", "--yes", "--artifacts", &artifacts], &config, "");
         assert!(well && said.contains(&format!("deployed self-runners-{stage}")), "{said}");
@@ -67,7 +76,7 @@ impl Site {
         }
         let gap = place.runtime.block_on(Gap::open(place, stage));
         let api = place.runtime.block_on(gap.reach()).unwrap();
-        let site = Self { place, stage, github, config, api, gap, repo };
+        let site = Self { place, stage, github, config, api, gap, repo, valkey };
         site.hear();
         site
     }
@@ -135,11 +144,20 @@ impl Site {
         seen.len()
     }
 
-    /// Goes on until nothing of a runner is left: no task, no registration.
+    /// Goes on until nothing of a runner is left: no task, no registration, no open row, nothing to be done.
     pub(crate) async fn until_nothing_is_left(&self) {
         self.until("nothing is left", async || {
             let registered = self.github.handle().look(|hub| hub.true_runners().count());
             registered == 0 && self.live().await.is_empty()
+        })
+        .await;
+        self.until("no row is left", async || {
+            let (well, said) = self.ask(&["status", "--json"]);
+            let status: Value = serde_json::from_str(&said).unwrap_or_else(|_| panic!("{said}"));
+            let none = |pointer: &str| status.pointer(pointer).and_then(Value::as_u64) == Some(0);
+            well && ["/jobs/waiting", "/jobs/queued", "/jobs/running", "/runners/live", "/effects"]
+                .into_iter()
+                .all(none)
         })
         .await;
     }
@@ -194,6 +212,47 @@ impl Site {
         all
     }
 
+    /// What the tasks that ECS remembers were told that nobody else may know: claim tokens, and credentials of runners that
+    /// claim none.
+    pub(crate) async fn told_to_tasks(&self) -> BTreeSet<String> {
+        let body = json!({ "cluster": self.gap.cluster(), "tasks": self.gap.listed("STOPPED").await });
+        let described = self.place.call("AmazonEC2ContainerServiceV20141113.DescribeTasks", &body).await;
+        let tasks = described["tasks"].as_array().into_iter().flatten();
+        let variables = tasks.flat_map(|task| task["overrides"]["containerOverrides"][0]["environment"].as_array());
+        let value = |name: &str, variable: &Value| {
+            (variable["name"] == name).then(|| variable["value"].as_str().unwrap_or_default().to_owned())
+        };
+        let mut told = BTreeSet::new();
+        for variable in variables.flatten() {
+            told.extend(value("SELF_RUNNERS_CLAIM_TOKEN", variable));
+            let credentials = value("SELF_RUNNERS_CREDENTIALS", variable).unwrap_or_default();
+            // The configuration itself: the longest word.
+            told.extend(credentials.split('"').max_by_key(|word| word.len()).map(str::to_owned));
+        }
+        told.retain(|word| word.len() > 30);
+        told
+    }
+
+    /// All that the store holds, as it stands there.
+    pub(crate) async fn rows(&self) -> String {
+        if let Some(port) = self.valkey {
+            return self.valkey_rows(port);
+        }
+        let table = json!({ "TableName": format!("self-runners-{}-state", self.stage) });
+        self.place.call("DynamoDB_20120810.Scan", &table).await.to_string()
+    }
+
+    /// Written to its disk as they are.
+    fn valkey_rows(&self, port: u16) -> String {
+        let mut link = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        link.write_all(b"CONFIG SET rdbcompression no\r\nSAVE\r\nQUIT\r\n").unwrap();
+        let mut told = String::new();
+        link.read_to_string(&mut told).unwrap();
+        assert_eq!(told, "+OK\r\n".repeat(3));
+        let rows = std::fs::read(self.place.dir.path().join("dump.rdb")).unwrap();
+        String::from_utf8_lossy(&rows).into_owned()
+    }
+
     /// The tasks that have not stopped.
     pub(crate) async fn live(&self) -> Vec<String> {
         self.gap.listed("RUNNING").await
@@ -218,7 +277,7 @@ pub(crate) fn configuration(stage: &str, owner: &str, github: &str, state: &str)
          [github]\napi_url = \"{github}\"\n\
          [owners.{owner}]\norganization = true\n\
          [aws]\nregion = \"{REGION}\"\narch = \"{ARCH}\"\nimage = \"{IMAGE}\"\n{state}\n\
-         [[classes]]\nname = \"small\"\nlabels = [\"self-hosted\", \"linux\"]\n\
+         [[classes]]\nname = \"small\"\nidle_timeout_ms = 20000\nlabels = [\"self-hosted\", \"linux\"]\n\
          size = {{ cpu_milli = 1000, memory_mb = 2048, disk_gb = 21, arch = \"{ARCH}\" }}\n\
          allow = {{ cpu_milli = [250, 2000], memory_mb = [512, 8192] }}\n\
          [[classes]]\nname = \"apart\"\nlabels = [\"self-hosted\", \"apart\"]\ncredentials = \"env\"\n\

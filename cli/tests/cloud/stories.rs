@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, io::Write as _, process::Command, sync::OnceLoc
 use fleet::job::Conclusion;
 use libtest_mimic::Trial;
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::json;
 use sim::hub::faults::HubFaults;
 
 use crate::{
@@ -46,9 +47,10 @@ pub(crate) fn trials() -> Vec<Trial> {
         story("14_a_machine_without_a_way_back_is_told_its_credentials", apart),
         story("15_the_doctor_says_what_is_wrong_and_how_to_mend_it", doctor),
         story("16_logs_of_a_job_a_runner_and_a_function_are_shown", logs),
-        story("17_no_secret_is_where_it_must_not_be", secrets),
-        story("18_each_call_is_permitted_and_each_permission_is_used", permissions),
-        story("19_a_stage_at_work_is_not_destroyed_unless_forced", destroyed),
+        story("17_a_message_that_nobody_understands_is_put_aside_alone", poisoned),
+        story("18_no_secret_is_where_it_must_not_be", secrets),
+        story("19_each_call_is_permitted_and_each_permission_is_used", permissions),
+        story("20_a_stage_at_work_is_not_destroyed_unless_forced_and_leaves_nothing", destroyed),
     ]
 }
 
@@ -67,9 +69,8 @@ fn deploy() -> Stages {
     let mut valkey = Command::new(variable("TEST_VALKEY_SERVER"));
     valkey.args(["--bind", "127.0.0.1", "--port", &port.to_string(), "--save", "", "--appendonly", "no"]);
     start(valkey.current_dir(place.dir.path()), port, &place.dir.path().join("valkey.log"));
-    let dev = Site::deploy("dev", "acme", "");
-    let state = format!("state = \"valkey\"\n[aws.valkey]\nurl = \"redis://127.0.0.1:{port}\"");
-    let qa = Site::deploy("qa", "beta", &state);
+    let dev = Site::deploy("dev", "acme", None);
+    let qa = Site::deploy("qa", "beta", Some(port));
     // Nothing is started before two counts that are further apart than a list of ECS may be old.
     for site in [&dev, &qa] {
         let counted = async || !site.ask(&["status"]).1.contains("until the engine's machines are counted");
@@ -298,7 +299,15 @@ async fn apart(stages: &'static Stages) {
 async fn doctor(stages: &'static Stages) {
     let site = &stages.dev;
     let (_, said) = site.ask(&["doctor"]);
-    for part in ["ok    credentials", "ok    stack", "ok    secret", "ok    github", "ok    queue", "ok    launches"] {
+    for part in [
+        "ok    credentials",
+        "ok    stack",
+        "ok    secret",
+        "ok    github",
+        "ok    queue",
+        "ok    permissions",
+        "ok    launches",
+    ] {
         assert!(said.contains(part), "{part}: {said}");
     }
     // The simulated GitHub sends to the API's address on this machine, which is not the one that the stack tells.
@@ -331,9 +340,9 @@ async fn logs(stages: &'static Stages) {
     site.until_nothing_is_left().await;
     let (well, said) = site.ask(&["logs", &job]);
     assert!(well && said.contains("Running job"), "{said}");
-    let (_, listed) = site.ask(&["runners", "list", "--all"]);
-    let line = listed.lines().find(|line| line.contains(&job)).unwrap_or_else(|| panic!("{job}: {listed}"));
-    let (well, same) = site.ask(&["logs", line.split_whitespace().next().unwrap()]);
+    let (_, why) = site.ask(&["why", &job]);
+    let runner = why.split_whitespace().find(|word| word.starts_with("sr-")).unwrap_or_else(|| panic!("{why}"));
+    let (well, same) = site.ask(&["logs", runner]);
     assert!(well && same == said, "{same}");
     let (well, said) = site.ask(&["logs", "SweepHandler"]);
     assert!(well && said.contains("REPORT RequestId"), "{said}");
@@ -341,20 +350,55 @@ async fn logs(stages: &'static Stages) {
     assert!(!well && said.contains("nor a function: WebhookHandlerGHA"), "{said}");
 }
 
-/// Templates, environments, tasks and logs, after all that went before. The claim tokens in tasks are what machines start
-/// with.
+/// Beside it a job's announcement is handled as ever. It comes back after the queue's time, which is shortened here.
+async fn poisoned(stages: &'static Stages) {
+    let site = &stages.dev;
+    let queue = format!("{}/000000000000/self-runners-{}-events", site.place.url, site.stage);
+    let set = json!({ "QueueUrl": queue, "Attributes": { "VisibilityTimeout": "1" } });
+    site.place.call("AmazonSQS.SetQueueAttributes", &set).await;
+    let send = json!({ "QueueUrl": queue, "MessageBody": "{\"no\": \"event\"}" });
+    site.place.call("AmazonSQS.SendMessage", &send).await;
+    let flow = site.submit(1, "sleep 1");
+    assert_eq!(site.until_done(flow, 1).await, 1);
+    let told = || site.ask(&["status", "--json"]).1;
+    site.until("it is put aside", async || told().contains(r#""dead_letters":1"#)).await;
+    let (well, said) = site.ask(&["doctor"]);
+    assert!(!well && said.contains("FAIL  dead letters 1 event could not be handled"), "{said}");
+    let dead = json!({ "QueueUrl": format!("{queue}-dead") });
+    let kept = site.place.call("AmazonSQS.ReceiveMessage", &dead).await;
+    assert_eq!(kept["Messages"][0]["Body"], "{\"no\": \"event\"}", "{kept}");
+    site.place.call("AmazonSQS.PurgeQueue", &dead).await;
+    assert!(told().contains(r#""dead_letters":0"#));
+    site.until_nothing_is_left().await;
+}
+
+/// Templates, environments, tasks, rows and logs, after all that went before. The claim tokens in tasks are what machines
+/// start with: they are nowhere else.
 async fn secrets(stages: &'static Stages) {
     for site in [&stages.dev, &stages.qa] {
+        let tokens = site.told_to_tasks().await;
+        assert!(!tokens.is_empty(), "no task is remembered");
         let mut texts = site.settings().await;
         texts.push(("template".into(), site.place.says_offline(&["template"], &site.config, "").1));
-        for function in FUNCTIONS {
-            texts.push((format!("log of {function}"), site.ask(&["logs", function, "--minutes", "600"]).1));
+        let mut quiet = Vec::new();
+        for function in ["WebhookHandlerGHA", "ScalerHandler", "SweepHandler", "AgentHandler"] {
+            quiet.push((format!("log of {function}"), site.ask(&["logs", function, "--minutes", "600"]).1));
         }
-        for (place, text) in texts {
+        quiet.push(("rows".into(), site.rows().await));
+        let (_, listed) = site.ask(&["runners", "list", "--all"]);
+        for runner in
+            listed.lines().filter_map(|line| line.split_whitespace().next()).filter(|it| it.starts_with("sr-"))
+        {
+            quiet.push((format!("log of {runner}"), site.ask(&["logs", runner]).1));
+        }
+        for (place, text) in texts.iter().chain(&quiet) {
             assert!(text.len() > 20, "{place} is empty: {text}");
             for secret in [TOKEN, SECRET] {
                 assert!(!text.contains(secret), "{place} has a secret");
             }
+        }
+        for (place, text) in &quiet {
+            assert!(!tokens.iter().any(|token| text.contains(token)), "{place} has what only a task may know");
         }
     }
 }
@@ -368,6 +412,9 @@ async fn permissions(stages: &'static Stages) {
 
 async fn destroyed(stages: &'static Stages) {
     let Stages { dev, qa } = stages;
+    for (place, text) in dev.place.inventory().await {
+        assert!(!of_stages(&text).is_empty(), "{place}: nothing is there: {text}");
+    }
     let flow = dev.submit(1, "sleep 300");
     dev.until("it runs", async || dev.runs(flow)).await;
     let (well, said) = dev.place.says(&["destroy", "--yes", "--wait", "4"], &dev.config, "");
@@ -381,4 +428,15 @@ async fn destroyed(stages: &'static Stages) {
     assert_eq!(living, "");
     let (well, said) = qa.place.says(&["destroy", "--yes"], &qa.config, "");
     assert!(well && said.contains("there is no self-runners-qa"), "{said}");
+    for (place, text) in dev.place.inventory().await {
+        assert_eq!(of_stages(&text), [] as [&str; 0], "{place}");
+    }
+}
+
+/// What in a list is named after a stage.
+fn of_stages(text: &str) -> Vec<&str> {
+    let is_name = |letter: char| letter.is_ascii_alphanumeric() || "-_/:.".contains(letter);
+    let words = text.split(|letter| !is_name(letter));
+    let is_ours = |word: &&str| word.contains("self-runners-") || word.contains("/RunnersService/");
+    words.filter(is_ours).collect()
 }

@@ -139,6 +139,45 @@ mod there {
     }
 
     #[test]
+    fn a_secret_that_was_typed_is_not_repeated() {
+        let folder = Folder::with("[owners.acme]\n[aws]\nimage = \"ghcr.io/acme/runner:1\"\n");
+        for typed in [
+            &["secrets", "set", "GITHUB_API_TOKEN", "ghp_s3cr3t"][..],
+            &["secrets", "set", "ghp_s3cr3t"],
+            &["secrets", "set", "GITHUB_APP_PRIVATE_KEY", "-----BEGIN s3cr3t"],
+            &["secrets", "set", "--stage", "dev", "GITHUB_API_TOKEN=ghp_s3cr3t"],
+        ] {
+            let told = folder.run(typed);
+            assert!(!format!("{told:?}").contains("s3cr3t"), "{told:?}");
+            told.failed(2, &["not shown", "at the prompt or on stdin", "make a new one"]);
+        }
+        assert_eq!(folder.run(&["secrets", "set", "--help"]).code, 0);
+    }
+
+    #[test]
+    fn without_a_daemon_the_stage_of_the_file_is_named() {
+        let folder = Folder::with("stage = \"qa\"\n[owners.acme]\n[aws]\nimage = \"ghcr.io/acme/runner:1\"\n");
+        folder.run(&["status"]).failed(2, &["which daemon?", "the stage on AWS: `--stage qa`"]);
+    }
+
+    #[test]
+    fn a_class_on_instances_is_told_what_it_needs_and_made_for_them() {
+        let class = "[[classes]]\nname = \"big\"\nlabels = [\"self-hosted\"]\n";
+        let capacity = "capacity.big = { kind = \"ec2\", providers = [\"team\"] }\n";
+        let folder = |network: &str| {
+            Folder::with(&format!(
+                "[owners.acme]\n[aws]\nimage = \"ghcr.io/acme/runner:1\"\n{capacity}{network}{class}"
+            ))
+        };
+        folder("").run(&["template"]).failed(2, &["aws.capacity.big: a task on an instance has no public address"]);
+        let network = "[aws.network]\nvpc_id = \"vpc-1\"\nsubnets = [\"subnet-1\"]\npublic_ip = false\n";
+        let told = folder(network).run(&["template"]);
+        assert!(told.out.contains("CAPACITY_PROVIDERS: big=team"));
+        let cost = folder(network).run(&["cost"]);
+        assert!(cost.out.contains("big: what its instances cost"), "{cost:?}");
+    }
+
+    #[test]
     fn more_than_an_environment_can_hold_is_told_before_it_is_deployed() {
         let classes: String = (0..60)
             .map(|n| {
