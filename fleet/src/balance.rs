@@ -73,7 +73,8 @@ impl Draft<'_> {
 
     fn launch(&mut self, id: &PoolId) {
         let Some(pool) = self.view.pools.get(id).map(|pool| pool.pool.clone()) else { return };
-        let repo = self.view.pools.get(id).and_then(|pool| pool.head.as_ref()).map(|head| head.repo.clone());
+        let head = self.view.pools.get(id).and_then(|pool| pool.head.clone());
+        let (repo, asked_by) = head.map(|head| (head.repo, head.job)).unzip();
         let class = self.class(&pool.class);
         let runner = Runner {
             name: self.new_name(),
@@ -82,6 +83,7 @@ impl Draft<'_> {
             scope: pool.scope,
             labels: pool.labels,
             repo,
+            asked_by,
             attempt: 1,
             claims: 0,
             task: None,

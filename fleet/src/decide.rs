@@ -656,6 +656,7 @@ impl<'a> Draft<'a> {
             scope: task.pool.scope.clone(),
             labels: task.pool.labels.clone(),
             repo: task.repo.clone(),
+            asked_by: None,
             attempt: task.attempt,
             claims: 0,
             task: Some(task.id.clone()),

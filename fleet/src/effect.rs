@@ -137,6 +137,9 @@ pub struct LaunchSpec {
     pub pool: Pool,
     /// The repository whose job asked for it.
     pub repo: Option<Repo>,
+    /// The job that had waited longest, for the engine's records.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<JobId>,
     /// Size of the machine.
     pub size: Size,
     /// Whether spare capacity is asked for; `None`: it is left to the class.
@@ -165,6 +168,7 @@ impl LaunchSpec {
                 labels: runner.labels.clone(),
             },
             repo: runner.repo.clone(),
+            job: runner.asked_by,
             size: class.size_of(&runner.labels),
             spot: class.spot_of(&runner.labels),
             told: runner.outfit.is_some(),

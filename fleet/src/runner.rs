@@ -32,6 +32,9 @@ pub struct Runner {
     pub labels: LabelSet,
     /// The repository whose job asked for it: only a tag, GitHub may give it another's.
     pub repo: Option<Repo>,
+    /// The job that had waited longest when it was started. GitHub gives it whichever it likes.
+    #[serde(default)]
+    pub asked_by: Option<JobId>,
     /// The launch attempt, from 1. A new one only after a definite refusal.
     pub attempt: u32,
     /// How often it was given credentials: it registers as `<base>-<claims>`.

@@ -159,6 +159,7 @@ fn runner(state: RunnerState) -> Runner {
         scope: pool.scope,
         labels: pool.labels,
         repo: None,
+        asked_by: None,
         attempt: 1,
         claims: u32::from(state.label() != "Reserved" && state.label() != "Starting"),
         task,

@@ -18,12 +18,13 @@ const CLASS: &str = "self-runners.class";
 const SCOPE: &str = "self-runners.scope";
 const LABELS: &str = "self-runners.labels";
 const REPO: &str = "self-runners.repo";
+const JOB: &str = "self-runners.job";
 const CREATED: &str = "self-runners.created-ms";
 
 /// Characters of a value (FACTS §4).
 const VALUE_MAX: usize = 256;
 
-/// Tags of a task are 50. So many may hold labels: 7 are of our own, and some room is left for those of the stage and of the
+/// Tags of a task are 50. So many may hold labels: 8 are of our own, and some room is left for those of the stage and of the
 /// account.
 const LABEL_TAGS_MAX: usize = 30;
 
@@ -52,6 +53,8 @@ pub(super) fn of(stage: &str, spec: &LaunchSpec) -> PortResult<Vec<Tag>> {
         (CREATED.to_owned(), spec.created_ms.to_string()),
     ];
     tags.extend(spec.repo.as_ref().map(|repo| (REPO.to_owned(), repo.to_string())));
+    // For people: which job it is given is GitHub's to say.
+    tags.extend(spec.job.map(|job| (JOB.to_owned(), job.to_string())));
     let lines = lines(&spec.pool.labels);
     if lines.len() > LABEL_TAGS_MAX {
         let why = format!(
@@ -129,6 +132,7 @@ mod tests {
     fn a_launch_is_read_back_from_its_tags() {
         let spec = facts::launch("sr-dev-a", 3);
         let tags = of("dev", &spec).unwrap();
+        assert!(tags.contains(&(JOB.to_owned(), "70".to_owned())), "{tags:?}");
         let expected = Tagged { pool: spec.pool, repo: spec.repo, created_ms: spec.created_ms };
         assert_eq!(back(&tags), Some(expected));
     }

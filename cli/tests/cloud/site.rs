@@ -191,6 +191,13 @@ impl Site {
         tasks.iter().map(|task| task["overrides"].clone()).collect()
     }
 
+    /// The tags of the task that lives.
+    pub(crate) async fn tags(&self) -> Vec<Value> {
+        let body = json!({ "cluster": self.gap.cluster(), "tasks": self.live().await, "include": ["TAGS"] });
+        let described = self.place.call("AmazonEC2ContainerServiceV20141113.DescribeTasks", &body).await;
+        described["tasks"][0]["tags"].as_array().cloned().unwrap_or_default()
+    }
+
     /// What the functions are told, and what ECS shows of all tasks that it remembers: each with where it is from.
     pub(crate) async fn settings(&self) -> Vec<(String, String)> {
         let mut all = Vec::new();

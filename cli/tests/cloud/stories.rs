@@ -269,6 +269,12 @@ async fn sized(stages: &'static Stages) {
     let overrides = site.overrides().await;
     let told = |name: &str| overrides.iter().map(|all| all[name].clone()).collect::<Vec<_>>();
     assert_eq!((told("cpu"), told("memory")), (vec!["2048".into()], vec!["4096".into()]), "{overrides:?}");
+    let tags = site.tags().await;
+    let tag = |key: &str| tags.iter().find(|tag| tag["key"] == key).map(|tag| tag["value"].clone()).unwrap_or_default();
+    assert_eq!(
+        (tag("self-runners.job"), tag("self-runners.repo")),
+        (site.jobs(flow)[0].to_string().into(), "acme/web".into())
+    );
     site.until_done(flow, 1).await;
     site.until_nothing_is_left().await;
     let refused = site.submit_for("self-hosted, linux, cpu=5", 1, "true");

@@ -264,6 +264,13 @@ fn apart() -> Desk {
     desk
 }
 
+#[test]
+fn a_launch_names_the_job_that_had_waited_longest() {
+    let mut desk = Desk::new(6);
+    desk.tell(&[job(7, JobInput::Queued), job(9, JobInput::Queued)]);
+    assert!(desk.launches().iter().all(|launch| launch.job == Some(JobId(7))), "{:?}", desk.launches());
+}
+
 /// This occurs when the class was changed to `credentials = "env"` after it was launched: it may run.
 #[test]
 fn one_that_asks_for_its_credentials_is_never_taken_for_one_that_was_not_launched() {

@@ -22,6 +22,7 @@ const POOL: &str = "self-runners.pool";
 const SCOPE: &str = "self-runners.scope";
 const LABELS: &str = "self-runners.labels";
 const REPO: &str = "self-runners.repo";
+const JOB: &str = "self-runners.job";
 const CREATED: &str = "self-runners.created-ms";
 
 /// What the engine calls a set of labels.
@@ -40,6 +41,8 @@ pub(super) fn of(stage: &str, spec: &LaunchSpec) -> Labels {
         (CREATED.to_owned(), spec.created_ms.to_string()),
     ]);
     labels.extend(spec.repo.as_ref().map(|repo| (REPO.to_owned(), repo.to_string())));
+    // For people: which job it is given is GitHub's to say.
+    labels.extend(spec.job.map(|job| (JOB.to_owned(), job.to_string())));
     labels
 }
 
@@ -100,6 +103,7 @@ mod tests {
     fn a_launch_is_read_back_from_its_labels() {
         let spec = facts::launch("sr-dev-0abc", 3);
         let labels = of("dev", &spec);
+        assert_eq!(labels[JOB], "70");
         let task = task("sr-dev-0abc.3", &labels, None).unwrap();
         assert_eq!((task.runner, task.attempt, task.pool), (spec.runner, 3, spec.pool));
         assert_eq!((task.repo, task.created_ms), (spec.repo, spec.created_ms));
