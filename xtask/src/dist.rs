@@ -26,7 +26,7 @@ const FUNCTIONS: [(&str, &str); 5] = [
     ("WebhookHandlerGHA", "webhook"),
     ("ScalerHandler", "scaler"),
     ("SweepHandler", "sweep"),
-    ("AgentHandler", "agent"),
+    ("AgentHandler", "agents"),
     ("HelloHandler", "hello"),
 ];
 

@@ -1,4 +1,4 @@
-//! The program of `AgentHandler`.
+//! The program of `AgentHandler`. Not called `agent`, as that of machines is: both would be one file of the target folder.
 
 use aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
