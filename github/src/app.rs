@@ -59,10 +59,17 @@ const UNAUTHORIZED: u16 = 401;
 /// A token source for all owners that an App is installed on.
 pub struct AppTokens {
     id: String,
-    key: RwLock<AppKey>,
+    key: RwLock<Numbered>,
     keys: Option<Arc<dyn KeySource>>,
     wire: Wire,
     slots: Slots,
+}
+
+/// A key, and how many there were before it.
+#[derive(Clone)]
+struct Numbered {
+    key: AppKey,
+    n: u32,
 }
 
 impl fmt::Debug for AppTokens {
@@ -79,7 +86,7 @@ impl AppTokens {
     pub fn new(app: App, settings: &Settings, clock: Arc<dyn Clock>) -> PortResult<Self> {
         let wire = Wire::new(&settings.base_url, settings, clock)?;
         let App { id, key } = app;
-        Ok(Self { id, key: RwLock::new(key), keys: None, wire, slots: Slots::default() })
+        Ok(Self { id, key: RwLock::new(Numbered { key, n: 0 }), keys: None, wire, slots: Slots::default() })
     }
 
     /// The same, with a key that may be changed while this lives.
@@ -88,29 +95,36 @@ impl AppTokens {
         Self { keys: Some(keys), ..self }
     }
 
-    fn jwt(&self) -> PortResult<Secret> {
-        let key = self.key.read().unwrap_or_else(PoisonError::into_inner).clone();
+    fn key(&self) -> Numbered {
+        self.key.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn jwt(&self, key: &AppKey) -> PortResult<Secret> {
         key.jwt(&self.id, self.wire.now_ms())
             .map_err(|error| PortError::new(ErrorKind::Invalid, format!("the App's private key cannot sign: {error}")))
     }
 
     async fn ask(&self, ask: &Ask<'_>) -> PortResult<Answer> {
-        let jwt = self.jwt()?;
+        let Numbered { key, n } = self.key();
+        let jwt = self.jwt(&key)?;
         let raw = self.wire.exchange(ask, self.wire.url(ask)?, Some(&jwt), None).await?;
         if raw.status == UNAUTHORIZED
-            && let Some(jwt) = self.renew_jwt().await?
+            && let Some(jwt) = self.renew_jwt(n).await?
         {
             return self.wire.send(ask, Some(&jwt)).await;
         }
         self.wire.judge(ask, raw, Some(&jwt))
     }
 
-    /// One that another key signed, if there is one now.
-    async fn renew_jwt(&self) -> PortResult<Option<Secret>> {
+    /// One that another key than the n-th signed, if there is one now. Who comes second finds it here.
+    async fn renew_jwt(&self, n: u32) -> PortResult<Option<Secret>> {
         let Some(keys) = &self.keys else { return Ok(None) };
-        let Some(key) = keys.changed().await? else { return Ok(None) };
-        *self.key.write().unwrap_or_else(PoisonError::into_inner) = key;
-        self.jwt().map(Some)
+        if let Some(key) = keys.changed().await? {
+            let mut held = self.key.write().unwrap_or_else(PoisonError::into_inner);
+            *held = Numbered { key, n: held.n + 1 };
+        }
+        let now = self.key();
+        if now.n == n { Ok(None) } else { self.jwt(&now.key).map(Some) }
     }
 
     /// A token of this owner's other than `refused`.
@@ -199,11 +213,11 @@ impl TokenSource for AppTokens {
     }
 
     async fn app(&self) -> PortResult<Option<Secret>> {
-        self.jwt().map(Some)
+        self.jwt(&self.key().key).map(Some)
     }
 
     async fn renew_app(&self) -> PortResult<Option<Secret>> {
-        self.renew_jwt().await
+        self.renew_jwt(self.key().n).await
     }
 
     async fn installation(&self, owner: &str) -> PortResult<Option<Arc<Installation>>> {

@@ -14,6 +14,7 @@ use fleet::{
 use github::{App, AppKey, AppTokens, Client, KeySource, TokenSource, app::KeyError};
 use serde_json::{Value, json};
 use sim::http::APP_KEY_PEM;
+use tokio::sync::Barrier;
 
 use super::server::{NOW_MS, Reply, Server, http_date, reply};
 
@@ -340,6 +341,29 @@ async fn a_key_is_read_again_when_github_does_not_take_what_it_signed() {
     assert_eq!(tokens.renew_app().await.unwrap(), None);
     assert_eq!(keys.0.load(Ordering::Relaxed), 3);
     assert_eq!(server.finish().len(), 4);
+}
+
+/// The same, asked for by two who have both been refused.
+struct Met(Changed, Barrier);
+
+#[async_trait]
+impl KeySource for Met {
+    async fn changed(&self) -> PortResult<Option<AppKey>> {
+        self.1.wait().await;
+        self.0.changed().await
+    }
+}
+
+/// One reads the key, the other finds it.
+#[tokio::test]
+async fn whoever_is_refused_meanwhile_takes_the_key_that_somebody_else_read() {
+    let bad = || reply(ORG, 401, &says("A JSON web token could not be decoded"));
+    let answers = [bad(), bad(), reply(ORG, 200, &installed(7)), reply(ORG, 200, &installed(8))];
+    let server = Server::start(answers.into_iter().chain([minted("ghs_a"), minted("ghs_b")])).await;
+    let tokens = tokens(&server, Set::at(NOW_MS)).with_keys(Arc::new(Met(Changed(AtomicU64::new(0)), Barrier::new(2))));
+    let (one, other) = tokio::join!(tokens.token("acme"), tokens.token("globex"));
+    assert!(one.is_ok() && other.is_ok(), "{one:?} {other:?}");
+    assert_eq!(server.finish().len(), 6);
 }
 
 #[tokio::test]
