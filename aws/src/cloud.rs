@@ -2,13 +2,12 @@
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_sts::config::Credentials;
-use aws_smithy_http_client::{
-    Builder,
-    tls::{Provider, rustls_provider::CryptoMode},
-};
 use controller::ports::{ErrorKind, PortError, PortResult, Secret};
 
-use crate::heard::{self, Heard};
+use crate::{
+    heard::{self, Heard},
+    reach,
+};
 
 /// Where and as whom.
 #[derive(Debug, Clone, Default)]
@@ -39,6 +38,8 @@ const KEY_ORIGIN: &str = "settings";
 #[derive(Debug, Clone)]
 pub struct Cloud {
     config: SdkConfig,
+    /// The profile that is asked for by name.
+    profile: Option<String>,
 }
 
 impl Cloud {
@@ -57,9 +58,9 @@ impl Cloud {
 
     /// Reads the settings, the environment and the shared configuration files. Talks to nobody.
     pub async fn open(settings: &CloudSettings) -> Self {
-        // ring, as everywhere in this project: the SDK's default provider needs cmake and minutes to build.
-        let https = Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
-        let mut loader = aws_config::defaults(BehaviorVersion::latest()).http_client(https);
+        let mut loader = aws_config::defaults(BehaviorVersion::latest())
+            .http_client(reach::client())
+            .timeout_config(reach::timeouts());
         if let Some(region) = &settings.region {
             loader = loader.region(Region::new(region.clone()));
         }
@@ -72,7 +73,8 @@ impl Cloud {
         if let Some(AccessKey { id, secret }) = &settings.key {
             loader = loader.credentials_provider(Credentials::new(id, secret.expose(), None, None, KEY_ORIGIN));
         }
-        Self { config: loader.load().await }
+        let profile = settings.profile.clone().or_else(|| std::env::var("AWS_PROFILE").ok());
+        Self { config: loader.load().await, profile: profile.filter(|name| !name.is_empty()) }
     }
 
     /// The Region, if one is known.
@@ -103,21 +105,28 @@ impl Cloud {
     /// There are none, they are not accepted, or nobody answers.
     pub async fn identity(&self) -> PortResult<Identity> {
         let asked = aws_sdk_sts::Client::new(self.config()).get_caller_identity().send().await;
-        let told = asked.map_err(|error| {
-            let heard = heard::hear(&error);
-            let (kind, why) = heard::meaning("sts:GetCallerIdentity", &heard).unwrap_or_else(|| match heard {
-                Heard::Refused { code, message } => (ErrorKind::Denied, format!("{message} ({code})")),
-                Heard::NoCredentials(why) | Heard::Unknown(why) => (ErrorKind::Retry, why),
-            });
-            let reach = match (&kind, self.region()) {
-                (ErrorKind::Retry, Some(region)) => {
-                    format!("; look at network and proxy, and whether `{region}` is a Region")
-                }
-                _ => String::new(),
-            };
-            PortError::new(kind, format!("AWS does not say whose credentials these are: {why}{reach}"))
-        })?;
-        let text = |part: Option<&str>| part.unwrap_or_default().to_owned();
-        Ok(Identity { account: text(told.account()), arn: text(told.arn()) })
+        let told = asked.map_err(|error| self.nobody(&heard::hear(&error)))?;
+        let (Some(account), Some(arn)) = (told.account(), told.arn()) else {
+            return Err(PortError::retry("whoever answers as AWS names no account: look at proxy and endpoint"));
+        };
+        Ok(Identity { account: account.to_owned(), arn: arn.to_owned() })
+    }
+
+    fn nobody(&self, heard: &Heard) -> PortError {
+        let (kind, why) = heard::meaning(IDENTITY_ACTION, heard).unwrap_or_else(|| match heard {
+            Heard::Refused { code, message } => (ErrorKind::Denied, format!("{message} ({code})")),
+            Heard::NoCredentials(why) | Heard::Unknown(why) => (ErrorKind::Retry, why.clone()),
+        });
+        let more = match (heard, &self.profile, self.region()) {
+            (Heard::NoCredentials(_), Some(profile), _) => format!("; the profile asked for is `{profile}`"),
+            (Heard::Unknown(_), _, Some(region)) if !why.contains("proxy") => {
+                format!("; look at network and proxy, and whether `{region}` is a Region")
+            }
+            _ => String::new(),
+        };
+        PortError::new(kind, format!("AWS does not say whose credentials these are: {why}{more}"))
     }
 }
+
+/// The permission of asking that; everybody has it.
+const IDENTITY_ACTION: &str = "sts:GetCallerIdentity";

@@ -1,10 +1,13 @@
 //! What AWS's errors mean, whatever the service: done, not done, or not known; and what to do where that is the same for all.
 
+use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_ecs::{
     config::http::HttpResponse,
     error::{ProvideErrorMetadata, SdkError},
 };
 use controller::ports::{ErrorKind, PortError};
+
+use crate::reach::{Place, Unreached};
 
 /// What was heard.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,23 +30,60 @@ pub(crate) fn hear<E>(error: &SdkError<E, HttpResponse>) -> Heard
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
 {
-    let status = error.raw_response().map_or(0, |response| response.status().as_u16());
-    if let (Some(code), Some(service)) = (error.code(), error.as_service_error())
-        && (400..500).contains(&status)
-    {
-        // Older protocols put the service before the name.
-        let code = code.rsplit(['#', '.']).next().unwrap_or(code).to_owned();
-        return Heard::Refused { code, message: service.message().unwrap_or_default().to_owned() };
+    match error {
+        SdkError::ServiceError(service) => of_answer(service.err(), service.raw()),
+        SdkError::ResponseError(response) => Heard::Unknown(strange(response.raw())),
+        _ => unanswered(error),
     }
-    let text = in_words(error);
-    if matches!(error, SdkError::DispatchFailure(_)) && text.to_ascii_lowercase().contains("credential") {
-        return Heard::NoCredentials(text);
+}
+
+/// AWS's own words, if the answer has any.
+fn of_answer(error: &impl ProvideErrorMetadata, raw: &HttpResponse) -> Heard {
+    let message = error.message().unwrap_or_default().to_owned();
+    // Older protocols put the service before the name.
+    let code = error.code().map(|code| code.rsplit(['#', '.']).next().unwrap_or(code).to_owned());
+    match (code, raw.status().as_u16()) {
+        (Some(code), 400..500) => Heard::Refused { code, message },
+        (Some(code), status) => Heard::Unknown(format!("AWS failed: {message} ({code}, HTTP {status})")),
+        (None, _) => Heard::Unknown(strange(raw)),
     }
-    Heard::Unknown(text)
+}
+
+/// Of an answer that is not in AWS's words, as a proxy's page is. Its own words may be anything, so they are not shown.
+fn strange(raw: &HttpResponse) -> String {
+    let place = raw.extension::<Place>().map_or_else(String::new, |place| format!(" from {place}"));
+    format!(
+        "the answer{place} (HTTP {}) is none of AWS's: look at proxy and endpoint, or try again",
+        raw.status().as_u16()
+    )
+}
+
+/// Nobody answered, or nobody was asked.
+fn unanswered(error: &(dyn std::error::Error + 'static)) -> Heard {
+    let chain = || std::iter::successors(Some(error), |error| error.source());
+    if let Some(cause) = chain().position(|cause| cause.is::<CredentialsError>()) {
+        return Heard::NoCredentials(chain().nth(cause + 1).map(in_words).unwrap_or_default());
+    }
+    match chain().find(|cause| cause.is::<Unreached>()) {
+        Some(unreached) => Heard::Unknown(unreached.to_string()),
+        None => Heard::Unknown(in_words(error)),
+    }
 }
 
 /// With this the SDK begins to show a request.
 const REQUEST: &str = "to request `";
+
+/// Where nobody even tried, the SDK says this.
+const NO_PROVIDER: &str = "no credentials found in chain";
+
+/// Before why one of many ways gave none.
+const NOT_ENABLED: &str = "the credential provider was not enabled: ";
+
+/// Before why a way failed.
+const LOADING: &str = "an error occurred while loading credentials: ";
+
+/// Of a profile.
+const NOT_DEFINED: &str = "was not defined";
 
 /// An error and its causes, each once. Not the SDK's own long form: that shows the answer's bytes, and a secret may be
 /// among them; nor a cause that shows the request, as that of an endpoint which is no URL does.
@@ -64,13 +104,23 @@ fn in_words(error: &(dyn std::error::Error + 'static)) -> String {
 pub(crate) fn meaning(action: &str, heard: &Heard) -> Option<(ErrorKind, String)> {
     match heard {
         Heard::Unknown(why) => Some((ErrorKind::Retry, why.clone())),
-        Heard::NoCredentials(_) => {
-            let why =
-                "there are no credentials for AWS: set AWS_PROFILE or AWS_ACCESS_KEY_ID, or log in (`aws sso login`)";
-            Some((ErrorKind::Denied, why.to_owned()))
-        }
+        Heard::NoCredentials(cause) => Some((ErrorKind::Denied, no_credentials(cause))),
         Heard::Refused { code, message } => of_code(action, code, message.trim()),
     }
+}
+
+/// Why there are none, if something says it.
+fn no_credentials(cause: &str) -> String {
+    let next = "set AWS_PROFILE or AWS_ACCESS_KEY_ID, or log in (`aws sso login`)";
+    // Of all that were tried, a profile that is not there is what somebody got wrong.
+    let of_chain = || cause.lines().find(|line| line.contains("Profile: ") && line.contains(NOT_DEFINED));
+    let cause = if cause.contains(NO_PROVIDER) { of_chain().unwrap_or_default() } else { cause };
+    let bare = |before| cause.rsplit_once(before).map(|(_, why)| why);
+    let cause = bare(NOT_ENABLED).or_else(|| bare(LOADING)).unwrap_or(cause).trim().trim_end_matches(". Stderr:");
+    if cause.is_empty() {
+        return format!("there are no credentials for AWS: {next}");
+    }
+    format!("there are no credentials for AWS ({cause}): {next}")
 }
 
 /// A call that failed, in words. `doing` completes "cannot …", `action` is the permission that the call needs.
@@ -90,9 +140,15 @@ fn of_code(action: &str, code: &str, message: &str) -> Option<(ErrorKind, String
             let why = format!("the permission {missing} is missing: allow it to our role ({message})");
             Some((ErrorKind::Denied, why))
         }
+        "RequestTimeTooSkewed" | "RequestExpired" => Some((ErrorKind::Denied, wrong_clock(message))),
+        "InvalidSignatureException" | "SignatureDoesNotMatch" if is_of_time(message) => {
+            Some((ErrorKind::Denied, wrong_clock(message)))
+        }
         "UnrecognizedClientException"
         | "InvalidClientTokenId"
+        | "InvalidAccessKeyId"
         | "InvalidSignatureException"
+        | "SignatureDoesNotMatch"
         | "ExpiredTokenException"
         | "ExpiredToken"
         | "IncompleteSignature"
@@ -105,6 +161,15 @@ fn of_code(action: &str, code: &str, message: &str) -> Option<(ErrorKind, String
         }
         _ => None,
     }
+}
+
+/// "Signature expired: 20261127T… is now earlier than 20261127T…", "Signature not yet current: …".
+fn is_of_time(message: &str) -> bool {
+    message.contains("Signature expired") || message.contains("Signature not yet current")
+}
+
+fn wrong_clock(message: &str) -> String {
+    format!("this machine's clock is wrong ({message}): set it, as with `timedatectl set-ntp true`")
 }
 
 /// Whether AWS says that too much is asked for at a time.

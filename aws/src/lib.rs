@@ -15,6 +15,7 @@ pub mod images;
 pub mod logs;
 pub mod queue;
 pub mod quota;
+mod reach;
 mod rows;
 pub mod secrets;
 pub mod settings;

@@ -16,6 +16,7 @@ use serde_json::json;
 use crate::{
     cloud::Cloud,
     heard::{self, Heard, refused},
+    reach,
     stack::APPLICATION,
 };
 
@@ -104,7 +105,9 @@ impl Bucket {
             return Ok(());
         }
         let body = ByteStream::from(bytes.to_vec());
-        let put = self.client.put_object().bucket(&self.name).key(key).body(body).send().await;
+        let patient = Builder::new().timeout_config(reach::upload_timeouts());
+        let put = self.client.put_object().bucket(&self.name).key(key).body(body);
+        let put = put.customize().config_override(patient).send().await;
         put.map(drop).map_err(|error| refused(&format!("upload {key}"), "s3:PutObject", &heard::hear(&error)))
     }
 

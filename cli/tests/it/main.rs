@@ -26,3 +26,5 @@ mod secrets;
 mod send;
 mod setup;
 mod usage;
+#[cfg(feature = "aws")]
+mod way;
