@@ -7,6 +7,7 @@ use controller::ports::{ErrorKind, PortError, PortResult, Secret};
 use crate::{
     heard::{self, Heard},
     reach,
+    settings::check_region,
 };
 
 /// Where and as whom.
@@ -54,6 +55,17 @@ impl Cloud {
             return Ok(());
         }
         Err(format!("`{url}` is no endpoint of AWS: write http:// or https:// before the host"))
+    }
+
+    /// Why there is no Region to go to.
+    ///
+    /// # Errors
+    /// None is known, or that is none, and what to write.
+    pub fn check_region(&self) -> Result<(), String> {
+        match self.region() {
+            Some(region) => check_region(region).map_err(|what| format!("of the profile: {what}")),
+            None => Err("no Region: write `region` below [aws], or set AWS_REGION".to_owned()),
+        }
     }
 
     /// Reads the settings, the environment and the shared configuration files. Talks to nobody.

@@ -124,13 +124,23 @@ impl Prices {
     /// Reads a list.
     ///
     /// # Errors
-    /// It is not JSON of this shape, or a price is missing: which.
+    /// It is not JSON of this shape, or a price is missing, unknown or below nothing: which.
     pub fn read(text: &str) -> Result<Self, String> {
-        let prices: Self = serde_json::from_str(text).map_err(|error| format!("that is no list of prices: {error}"))?;
-        match NAMES.iter().find(|name| !prices.prices.contains_key(**name)) {
-            Some(name) => Err(format!("the price `{name}` is missing")),
-            None => Ok(prices),
+        let prices: Self = serde_json::from_str(text).map_err(|error| {
+            format!("that is no list of prices ({error}): write it as aws/src/cost/prices.json of the sources")
+        })?;
+        if let Some(name) = NAMES.iter().find(|name| !prices.prices.contains_key(**name)) {
+            return Err(format!("the price `{name}` is missing"));
         }
+        for (name, Price { usd, free, .. }) in &prices.prices {
+            if !NAMES.contains(&name.as_str()) {
+                return Err(format!("nothing is priced as `{name}`: leave it out, or look at its spelling"));
+            }
+            if *usd < 0.0 || *free < 0.0 {
+                return Err(format!("the price `{name}` is below nothing"));
+            }
+        }
+        Ok(prices)
     }
 
     fn usd(&self, name: &str) -> f64 {

@@ -1,5 +1,5 @@
-//! Deploying a stage: the functions' code and the template go into a bucket of the account, a change set says what would
-//! be done, CloudFormation does it. And taking it away again.
+//! Deploying a stage: a change set says what would be done, the functions' code goes into a bucket of the account,
+//! CloudFormation does it. And taking it away again.
 //!
 //! | module | what it holds |
 //! |---|---|
@@ -24,7 +24,10 @@ pub use change::{Act, Change, Replacement};
 pub use formation::Proposal;
 pub use progress::{Happening, advice, first_cause};
 
-use self::{bucket::Bucket, formation::Formation};
+use self::{
+    bucket::Bucket,
+    formation::{Formation, TemplateAt},
+};
 use crate::{Cloud, Identity, stack::stack_name};
 
 /// What tells a person how it goes on.
@@ -105,21 +108,35 @@ impl Deployer {
         self.formation.outputs(&self.name).await
     }
 
-    /// Puts code and template where CloudFormation reads them, as far as they are not there, and asks what would be done.
-    /// `None`: nothing would.
+    /// Asks what would be done; `None`: nothing would. Nothing is made for it but the change set, and, for a template that
+    /// is too large to be sent with the question, the bucket.
     ///
     /// # Errors
     /// `Invalid`: CloudFormation refuses the template, with its reason. `Denied`, `Retry`.
     pub async fn propose(&self, artefacts: &Artefacts, template: &str, first: bool) -> PortResult<Option<Proposal>> {
-        self.bucket.make().await?;
-        let prefix = format!("{}/", artefacts.version());
-        for (name, code) in artefacts.files() {
-            self.bucket.put(&format!("{prefix}{name}"), code).await?;
-        }
-        let key = artefacts::template_key(template);
-        self.bucket.put(&key, template.as_bytes()).await?;
+        let place = if template.len() > TEMPLATE_BODY_BYTES_MAX {
+            self.bucket.make().await?;
+            let key = artefacts::template_key(template);
+            self.bucket.put(&key, template.as_bytes()).await?;
+            TemplateAt::Url(self.bucket.url(&key))
+        } else {
+            TemplateAt::Here(template.to_owned())
+        };
+        let prefix = artefacts.prefix();
         let parameters = [("ArtefactBucket", self.bucket.name()), ("ArtefactPrefix", prefix.as_str())];
-        self.formation.propose(&self.name, &self.bucket.url(&key), &parameters, first).await
+        self.formation.propose(&self.name, place, &parameters, first).await
+    }
+
+    /// Puts code where the functions take it from, as far as it is not there.
+    ///
+    /// # Errors
+    /// `Denied`, `Retry`.
+    pub async fn upload(&self, artefacts: &Artefacts) -> PortResult<()> {
+        self.bucket.make().await?;
+        for (name, code) in artefacts.files() {
+            self.bucket.put(&format!("{}{name}", artefacts.prefix()), code).await?;
+        }
+        Ok(())
     }
 
     /// Takes a proposal back: nothing of it stays.
@@ -179,6 +196,10 @@ impl Deployer {
         Ok(true)
     }
 }
+
+/// What CloudFormation takes of a template with a call
+/// (<https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html>).
+const TEMPLATE_BODY_BYTES_MAX: usize = 51_200;
 
 /// Whether the last thing that was done to a stack was done as it was meant.
 #[must_use]

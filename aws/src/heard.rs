@@ -30,10 +30,10 @@ pub(crate) fn hear<E>(error: &SdkError<E, HttpResponse>) -> Heard
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
 {
-    match error {
-        SdkError::ServiceError(service) => of_answer(service.err(), service.raw()),
-        SdkError::ResponseError(response) => Heard::Unknown(strange(response.raw())),
-        _ => unanswered(error),
+    match (error, error.raw_response()) {
+        (SdkError::ServiceError(service), _) => of_answer(service.err(), service.raw()),
+        (_, Some(raw)) => Heard::Unknown(strange(raw)),
+        (_, None) => unanswered(error),
     }
 }
 

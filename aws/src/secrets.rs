@@ -15,6 +15,7 @@ use url::Url;
 use crate::{
     cloud::Cloud,
     heard::{self, Heard, refused},
+    stack::APPLICATION,
     valkey::ServerUrl,
 };
 
@@ -259,16 +260,15 @@ fn value(id: &str, kind: SecretKind, version: &GetSecretValueOutput) -> PortResu
     let text = json.as_ref().and_then(|json| json.get(kind.field)?.as_str()).map(str::trim);
     text.filter(|text| !text.is_empty()).map(Secret::new).ok_or_else(|| {
         let shape = json!({kind.field: "…"});
-        let why = format!("the secret {id} is not of the shape {shape}: {}", set(kind));
+        let why = format!("the secret {id} is not of the shape {shape}: {}", set(id, kind));
         PortError::new(ErrorKind::Invalid, why)
     })
 }
 
 fn told(id: &str, kind: SecretKind, heard: &Heard) -> PortError {
     match heard {
-        Heard::Refused { code, .. } if code == NOT_FOUND => {
-            let why = format!("the secret {id} is not there, or has no value: {}", set(kind));
-            PortError::new(ErrorKind::NotFound, why)
+        Heard::Refused { code, message } if code == NOT_FOUND => {
+            PortError::new(ErrorKind::NotFound, missing(id, kind, message))
         }
         Heard::Refused { code, .. } if code == "DecryptionFailure" => {
             let why = format!("the secret {id} cannot be decrypted: allow our role kms:Decrypt on its key");
@@ -280,6 +280,24 @@ fn told(id: &str, kind: SecretKind, heard: &Heard) -> PortError {
     }
 }
 
-fn set(kind: SecretKind) -> String {
-    format!("run `self-runners secrets set {} --stage STAGE`", kind.name)
+/// "…can't find the specified secret value for staging label: AWSCURRENT" is said of a secret that is there.
+fn missing(id: &str, kind: SecretKind, message: &str) -> String {
+    match stage_of(id) {
+        _ if message.contains("staging label") => format!("the secret {id} has no value: {}", set(id, kind)),
+        Some(stage) => format!("the secret {id} is not there: run `self-runners deploy --stage {stage}` first"),
+        None => format!("the secret {id} is not there"),
+    }
+}
+
+fn set(id: &str, kind: SecretKind) -> String {
+    match stage_of(id) {
+        Some(stage) => format!("run `self-runners secrets set {} --stage {stage}`", kind.name),
+        None => "store it so".into(),
+    }
+}
+
+/// The stage in the name or ARN of a secret of ours.
+fn stage_of(id: &str) -> Option<&str> {
+    let (_, rest) = id.split_once(&format!("{APPLICATION}/"))?;
+    rest.split('/').next()
 }

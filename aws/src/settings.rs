@@ -18,7 +18,7 @@ use fleet::{
 use crate::{ecs::placement::Provider, environment::providers};
 
 pub use checks::Fault;
-pub(crate) use checks::{port as valkey_port, quarters};
+pub(crate) use checks::{port as valkey_port, quarters, region as check_region};
 
 /// A deployment.
 #[derive(Debug, Clone, PartialEq, Eq)]

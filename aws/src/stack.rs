@@ -133,4 +133,4 @@ pub const APPLICATION: &str = "self-runners";
 pub(crate) const TAG_APPLICATION: &str = "Application";
 
 /// Tag: which stage.
-const TAG_STAGE: &str = "Stage";
+pub(crate) const TAG_STAGE: &str = "Stage";

@@ -29,7 +29,7 @@ use crate::{
         checks,
         config::ConfigFile,
         plan::refusal,
-        settings::{Problems, Settings, SettingsArgs, Variables},
+        settings::{Origin, Problems, Settings, SettingsArgs, Variables},
     },
 };
 
@@ -38,9 +38,21 @@ struct Deployment {
     settings: AwsSettings,
     policy: Policy,
     operator: Operator,
+    /// The stage that the file is for, if another one is asked for and the domain in the file is not meant for it.
+    lends_domain: Option<String>,
 }
 
 impl Deployment {
+    /// A domain is one stage's: two can have it as little as two can answer at it.
+    fn check_domain(&self) -> Result<(), Failure> {
+        let (Some(of), Some(domain)) = (&self.lends_domain, &self.settings.domain) else { return Ok(()) };
+        Err(Failure::usage(format!(
+            "the domain {} in the file is stage {of}'s: name another for {} in SELF_RUNNERS_AWS_DOMAIN_NAME, or use a file of \
+             its own",
+            domain.name, self.policy.stage
+        )))
+    }
+
     /// Reads and checks. What only a daemon needs is not looked at.
     fn read(args: &PlanArgs) -> Result<Self, Failure> {
         let args = SettingsArgs { config: args.config.clone(), stage: args.stage.clone(), ..SettingsArgs::default() };
@@ -49,6 +61,14 @@ impl Deployment {
             return Err(Failure::usage(what));
         }
         let mut settings = Settings::read(&args, &Variables::of_process())?;
+        let deployment = Self::judged(&mut settings).ok_or_else(|| refusal(&settings))?;
+        let is_of_file = matches!(settings.origin("aws.domain.name"), Origin::Line(_));
+        let lends_domain = settings.file_stage.filter(|of| is_of_file && *of != deployment.policy.stage);
+        Ok(Self { lends_domain, ..deployment })
+    }
+
+    /// Checks what was read; `None` if there are serious problems.
+    fn judged(settings: &mut Settings) -> Option<Self> {
         let problems = &mut settings.problems;
         let deployment = settings.file.clone().and_then(|file| {
             let policy = checks::policy(&file, problems);
@@ -57,7 +77,7 @@ impl Deployment {
             Self::of(&file, &policy?, problems)
         });
         settings.problems.sort(&settings.tree);
-        deployment.filter(|_| !settings.problems.are_serious()).ok_or_else(|| refusal(&settings))
+        deployment.filter(|_| !settings.problems.are_serious())
     }
 
     /// What a file with good rules says of AWS.
@@ -71,21 +91,47 @@ impl Deployment {
         let is_on_fargate = |class: &Class| !section.capacity.contains_key(&class.name);
         let asked = policy.classes.iter_mut().filter(|class| class.allow != Allow::default() && is_on_fargate(class));
         asked.for_each(|class| class.allow.fargate = true);
-        let settings = meaning::settings(&section, problems);
-        let operator = operator(file, problems);
+        let (mut later, before) = (Problems::default(), problems.keys());
+        let settings = meaning::settings(&section, &mut later);
+        let operator = operator(file, &mut later);
         let stack = Stack { settings: &settings, policy: &policy, operator: &operator };
         let faults = settings.faults(&policy).into_iter().chain(stack.faults());
         let mut sound = true;
         for fault in faults {
             sound = false;
             let key: Vec<&str> = fault.key.iter().map(String::as_str).collect();
-            problems.add(&key, fault.what);
+            later.add(&key, fault.what);
         }
-        sound.then_some(Self { settings, policy, operator })
+        for (n, _) in policy.classes.iter().enumerate().filter(|(_, class)| class.placements != 1) {
+            let what = "of no effect on AWS, where it follows from subnets and Spot: leave it out";
+            later.warn(&["classes", &n.to_string(), "placements"], what);
+        }
+        let is_news = |key: &[String]| !before.iter().any(|refused| part(refused) == part(key));
+        problems.append(later, is_news);
+        sound.then_some(Self { settings, policy, operator, lends_domain: None })
     }
 
     fn stack(&self) -> Stack<'_> {
         Stack { settings: &self.settings, policy: &self.policy, operator: &self.operator }
+    }
+}
+
+/// What is judged together: a value that was refused is missing, and what is said of the others then is not true.
+fn part(key: &[String]) -> Vec<&str> {
+    let words = key.iter().map(String::as_str);
+    match key.first().map(String::as_str) {
+        Some("classes") => words.take(3).collect(),
+        _ => words.take(2).map(|word| if word == "valkey" { "state" } else { word }).collect(),
+    }
+}
+
+/// Checks a configuration that is for AWS alone, as whoever deploys it will.
+pub(crate) fn judge(settings: &mut Settings) {
+    let deployment = Deployment::judged(settings);
+    if deployment.is_some_and(|deployment| deployment.settings.region.is_none()) {
+        let what =
+            "no Region is named: `deploy` takes that of the profile; write `region` below [aws], or set AWS_REGION";
+        settings.problems.warn(&["aws"], what);
     }
 }
 

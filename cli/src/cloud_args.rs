@@ -38,7 +38,7 @@ pub(crate) struct DeployArgs {
     /// Afterwards make the webhook at GitHub, or give the one that is there this stage's address and secret
     #[arg(long, conflicts_with = "dry_run")]
     pub(crate) install_webhook: bool,
-    /// Only show what would be done
+    /// Only show what would be done: CloudFormation is asked with a change set, which is taken back
     #[arg(long)]
     pub(crate) dry_run: bool,
     /// Do it without asking

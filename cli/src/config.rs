@@ -46,9 +46,18 @@ enum Command {
 struct LookArgs {
     #[command(flatten)]
     settings: SettingsArgs,
+    /// Which stage, instead of the configuration's: `production`, `qa`, `dev`
+    #[arg(long, value_name = "STAGE")]
+    stage: Option<String>,
     /// One JSON object instead of lines
     #[arg(long)]
     json: bool,
+}
+
+impl LookArgs {
+    fn read(&self, variables: &Variables) -> Result<Settings, Failure> {
+        Settings::read(&SettingsArgs { stage: self.stage.clone(), ..self.settings.clone() }, variables)
+    }
 }
 
 /// Does it.
@@ -70,11 +79,11 @@ pub(crate) fn command(args: &ConfigArgs) -> Result<ExitCode, Failure> {
 
 fn check(args: &LookArgs) -> Result<ExitCode, Failure> {
     let variables = Variables::of_process();
-    let mut settings = Settings::read(&args.settings, &variables)?;
-    let plan = Plan::of(&mut settings, &variables);
-    if plan.is_some_and(|plan| plan.secrets.credentials.is_none()) {
-        // Where the file is checked is often not where the daemon runs.
-        settings.problems.warn(&[], NO_TOKEN);
+    let mut settings = args.read(&variables)?;
+    if settings.is_for_aws_alone() {
+        crate::cloud::judge(&mut settings);
+    } else {
+        judge(&mut settings, &variables);
     }
     let Settings { tree, path, problems, .. } = &settings;
     let errors = problems.iter().filter(|problem| problem.serious).count();
@@ -93,6 +102,15 @@ fn check(args: &LookArgs) -> Result<ExitCode, Failure> {
         terminal::say(&format!("{}: {}", named(&settings), counted(errors, warnings)));
     }
     Ok(if errors == 0 { ExitCode::SUCCESS } else { ExitCode::from(USAGE) })
+}
+
+/// As the daemon will that is started with it.
+fn judge(settings: &mut Settings, variables: &Variables) {
+    let plan = Plan::of(settings, variables);
+    if plan.is_some_and(|plan| plan.secrets.credentials.is_none()) {
+        // Where the file is checked is often not where the daemon runs.
+        settings.problems.warn(&[], NO_TOKEN);
+    }
 }
 
 fn named(settings: &Settings) -> String {

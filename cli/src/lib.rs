@@ -91,10 +91,22 @@ pub fn main() -> ExitCode {
         }
     };
     match run(cli.command) {
+        Ok(code) if code == ExitCode::SUCCESS => written(),
         Ok(code) => code,
         Err(failure) => {
             terminal::complain(&failure.to_string());
             ExitCode::from(failure.code())
+        }
+    }
+}
+
+/// What cannot be read was not done: `template > FILE` on a full disk.
+fn written() -> ExitCode {
+    match terminal::unwritten() {
+        None => ExitCode::SUCCESS,
+        Some(why) => {
+            terminal::complain(&format!("cannot write what was asked for: {why}"));
+            ExitCode::from(failure::FAILED)
         }
     }
 }

@@ -1,4 +1,5 @@
-//! The two outputs: results on stdout, complaints on stderr. A closed output ends nothing.
+//! The two outputs: results on stdout, complaints on stderr. A closed output ends nothing; one that cannot be written, as on
+//! a full disk, is told in the end ([`unwritten`]).
 //!
 //! Names of jobs, labels and repositories are anybody's, and what a terminal is told it does: nothing goes out that is
 //! not to be read.
@@ -6,22 +7,40 @@
 use std::{
     borrow::Cow,
     io::{self, Write as _},
+    sync::OnceLock,
 };
 
 pub(crate) use fleet::utc::utc;
 
+/// Why stdout could not be written when it first could not.
+static UNWRITTEN: OnceLock<String> = OnceLock::new();
+
+/// Why something that was to be on stdout is not there.
+pub(crate) fn unwritten() -> Option<&'static str> {
+    UNWRITTEN.get().map(String::as_str)
+}
+
+/// Whether it was written. A reader that went away (`| head`) is no failure of ours.
+fn noted(written: io::Result<()>) -> bool {
+    if let Err(error) = &written
+        && error.kind() != io::ErrorKind::BrokenPipe
+    {
+        UNWRITTEN.get_or_init(|| error.to_string());
+    }
+    written.is_ok()
+}
+
 /// Writes a line to stdout, at once.
 pub(crate) fn say(line: &str) {
     let mut out = io::stdout().lock();
-    // A reader that went away (`| head`) is no failure of ours.
-    let _unheard = writeln!(out, "{}", lines(line)).and_then(|()| out.flush());
+    noted(writeln!(out, "{}", lines(line)).and_then(|()| out.flush()));
 }
 
 /// Writes text without a line's end to stdout, at once, as it is: what is not ours in it goes through [`lines`] before.
 /// Whether somebody still reads it.
 pub(crate) fn draw(text: &str) -> bool {
     let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_ok()
+    noted(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
 }
 
 /// Columns and rows of the terminal.

@@ -20,6 +20,8 @@ pub const CLASS_MAX_DEFAULT: u32 = 10;
 pub enum Arch {
     /// 64-bit ARM, the default: a fifth cheaper on Fargate.
     #[default]
+    #[serde(alias = "aarch64")]
+    #[cfg_attr(feature = "schema", schemars(extend("aliases" = ["aarch64"])))]
     Arm64,
     /// 64-bit x86.
     #[serde(alias = "amd64", alias = "x64")]

@@ -9,6 +9,9 @@ use crate::stack::functions::FUNCTIONS;
 /// Characters of a version: the beginning of a SHA-256.
 const VERSION_CHARS: usize = 16;
 
+/// The file with the sums, as `sha256sum` writes it.
+const SUMS: &str = "SHA256SUMS";
+
 /// All functions' code, checked against its sums.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Artefacts {
@@ -22,7 +25,14 @@ impl Artefacts {
     /// # Errors
     /// One is missing or is not what the sums say, in words.
     pub fn read(dir: &Path) -> Result<Self, String> {
-        let sums = read(&dir.join("SHA256SUMS"))?;
+        let place = dir.display();
+        if !dir.join(SUMS).is_file() {
+            return Err(format!(
+                "{place} has no {SUMS}: name a folder that `cargo xtask dist` made, or dist/arm64 or dist/x86_64 of a published \
+                 archive"
+            ));
+        }
+        let sums = read(&dir.join(SUMS))?;
         let sums = String::from_utf8_lossy(&sums).into_owned();
         let mut whole = Sha256::new();
         let mut files = Vec::new();
@@ -30,9 +40,13 @@ impl Artefacts {
             let name = function.artefact();
             let code = read(&dir.join(name))?;
             let sum = hex(&Sha256::digest(&code));
-            if !sums.lines().any(|line| line.split_once("  ") == Some((sum.as_str(), name))) {
-                let place = dir.display();
-                return Err(format!("{place}/{name} is not what {place}/SHA256SUMS says: make or fetch them again"));
+            let told = sums.lines().filter_map(|line| line.split_once("  ")).find(|(_, listed)| *listed == name);
+            match told {
+                Some((told, _)) if told == sum => {}
+                Some(_) => {
+                    return Err(format!("{place}/{name} is not what {place}/{SUMS} says: make or fetch them again"));
+                }
+                None => return Err(format!("{place}/{SUMS} does not list {name}: make or fetch them again")),
             }
             whole.update(format!("{sum}  {name}\n"));
             files.push((name, code));
@@ -46,6 +60,11 @@ impl Artefacts {
     #[must_use]
     pub fn version(&self) -> &str {
         &self.version
+    }
+
+    /// What each one's place in the bucket begins with.
+    pub(super) fn prefix(&self) -> String {
+        format!("{}/", self.version)
     }
 
     pub(super) fn files(&self) -> impl Iterator<Item = (&'static str, &[u8])> {
@@ -92,5 +111,7 @@ mod tests {
         assert_ne!(one.version(), Artefacts::read(dir.path()).unwrap().version());
         fs::write(dir.path().join("AgentHandler.zip"), "three").unwrap();
         assert!(Artefacts::read(dir.path()).unwrap_err().contains("AgentHandler.zip is not what"));
+        fs::write(dir.path().join(SUMS), "").unwrap();
+        assert!(Artefacts::read(dir.path()).unwrap_err().contains("SHA256SUMS does not list WebhookHandlerGHA.zip"));
     }
 }

@@ -39,6 +39,14 @@ pub struct Proposal {
     pub changes: Vec<Change>,
 }
 
+/// Where CloudFormation finds a template.
+pub(super) enum TemplateAt {
+    /// This is it.
+    Here(String),
+    /// In a bucket.
+    Url(String),
+}
+
 #[derive(Debug)]
 pub(super) struct Formation {
     client: Client,
@@ -110,10 +118,14 @@ impl Formation {
     pub(super) async fn propose(
         &self,
         name: &str,
-        template_url: &str,
+        template: TemplateAt,
         parameters: &[(&str, &str)],
         first: bool,
     ) -> PortResult<Option<Proposal>> {
+        let (template_body, template_url) = match template {
+            TemplateAt::Here(text) => (Some(text), None),
+            TemplateAt::Url(url) => (None, Some(url)),
+        };
         let parameter =
             |(key, value): &(&str, &str)| Parameter::builder().parameter_key(*key).parameter_value(*value).build();
         let asked = self
@@ -122,7 +134,8 @@ impl Formation {
             .stack_name(name)
             .change_set_name(format!("{APPLICATION}-{:016x}", fastrand::u64(..)))
             .change_set_type(if first { ChangeSetType::Create } else { ChangeSetType::Update })
-            .template_url(template_url)
+            .set_template_url(template_url)
+            .set_template_body(template_body)
             .capabilities(Capability::CapabilityNamedIam)
             .tags(Tag::builder().key(TAG_APPLICATION).value(APPLICATION).build())
             .set_parameters(Some(parameters.iter().map(parameter).collect()))

@@ -5,9 +5,13 @@ use std::net::Ipv4Addr;
 use fleet::{class::Class, policy::Policy};
 
 use super::{Domain, ExistingNetwork, Network, Settings, State, ValkeyAt, size};
+use crate::stack::{TAG_APPLICATION, TAG_STAGE};
 
 /// Always open: without it nothing has a name.
 const DNS_PORT: u16 = 53;
+
+/// What GitHub and our API are reached at.
+const HTTPS_PORT: u16 = 443;
 
 /// Something in the configuration that cannot be deployed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,6 +50,7 @@ impl Settings {
             false => arn(text, "kms", "a key"),
         };
         faults.keep(&["aws", "permissions_boundary"], given(self.permissions_boundary.as_ref(), boundary));
+        let key = |text: &str| key(text).and_then(|()| same_region(text, self.region.as_deref(), "a key"));
         faults.keep(&["aws", "kms_key"], given(self.kms_key.as_ref(), key));
         faults.keep(&["aws", "log_retention_days"], retention(self.log_retention_days));
         faults.keep(&["aws", "scaler_concurrency"], concurrency(self.scaler_concurrency));
@@ -84,7 +89,11 @@ impl Settings {
             }
             State::ValkeyAt(ValkeyAt { url, secret }) => {
                 faults.keep(&["aws", "valkey", "url"], valkey_url(url));
-                let secret = given(secret.as_ref(), |text| arn(text, "secretsmanager", "a secret"));
+                let of = |text: &str| {
+                    arn(text, "secretsmanager", "a secret")
+                        .and_then(|()| same_region(text, self.region.as_deref(), "a secret"))
+                };
+                let secret = given(secret.as_ref(), of);
                 faults.keep(&["aws", "valkey", "secret"], secret);
             }
         }
@@ -102,9 +111,22 @@ impl Settings {
             let what = format!("{port}: each port from 1 on once; DNS ({DNS_PORT}) is always open");
             faults.keep(&key("egress_ports"), Err(what));
         }
+        if !self.egress_ports.contains(&HTTPS_PORT) {
+            let what = format!("{HTTPS_PORT} is missing: runners reach GitHub, and us, at it");
+            faults.keep(&key("egress_ports"), Err(what));
+        }
         match &self.network {
             Network::Own { cidr } => faults.keep(&key("cidr"), quarters(cidr).map(|_| ())),
-            Network::Existing(ExistingNetwork { vpc_id, subnets, private_subnets, .. }) => {
+            Network::Existing(ExistingNetwork { vpc_id, subnets, private_subnets, public_ip }) => {
+                faults.keep(&key("subnets"), once(subnets));
+                faults.keep(&key("private_subnets"), once(private_subnets));
+                if let Some(subnet) = subnets.iter().find(|subnet| *public_ip && private_subnets.contains(subnet)) {
+                    let what = format!(
+                        "{subnet} is among `subnets` too, whose runners get public addresses: functions have none and \
+                         reach nothing from there; name subnets behind a NAT gateway"
+                    );
+                    faults.keep(&key("private_subnets"), Err(what));
+                }
                 faults.keep(&key("vpc_id"), id(vpc_id, "vpc-"));
                 if subnets.is_empty() {
                     faults.keep(&key("subnets"), Err("missing: name the subnets that runners are started in".into()));
@@ -172,12 +194,22 @@ fn domain_faults(domain: &Domain, region: Option<&str>, faults: &mut Faults) {
 
 fn certificate(text: &str, region: Option<&str>) -> Result<(), String> {
     arn(text, "acm", "a certificate")?;
-    let own = text.split(':').nth(3).unwrap_or_default();
+    // The one of CloudFront, which is always in us-east-1, is taken for it at times.
+    same_region(text, region, "a certificate")
+}
+
+/// What stands in an ARN's Region is used from that Region only.
+fn same_region(arn: &str, region: Option<&str>, what: &str) -> Result<(), String> {
+    let own = arn.split(':').nth(ARN_REGION).unwrap_or_default();
     match region.filter(|region| *region != own) {
-        // The one of CloudFront, which is always in us-east-1, is taken for it at times.
-        Some(region) => Err(format!("it is of {own}: an API in {region} takes a certificate of {region} only")),
+        Some(region) => Err(format!("it is of {own}: what is in {region} takes {what} of {region} only")),
         None => Ok(()),
     }
+}
+
+fn once(subnets: &[String]) -> Result<(), String> {
+    let twice = subnets.iter().enumerate().find(|(n, subnet)| subnets[..*n].contains(subnet));
+    twice.map_or(Ok(()), |(_, subnet)| Err(format!("{subnet} stands here twice: name each once")))
 }
 
 fn given<T: AsRef<str>>(text: Option<T>, check: impl Fn(&str) -> Result<(), String>) -> Result<(), String> {
@@ -188,7 +220,7 @@ fn plain(text: &str, other: &[u8]) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || other.contains(&byte))
 }
 
-fn region(text: &str) -> Result<(), String> {
+pub(crate) fn region(text: &str) -> Result<(), String> {
     let parts: Vec<&str> = text.split('-').collect();
     let ends = parts.last().is_some_and(|last| last.parse::<u8>().is_ok());
     if parts.len() >= REGION_PARTS_MIN
@@ -219,7 +251,8 @@ fn id(text: &str, prefix: &str) -> Result<(), String> {
 }
 
 fn image(text: &str) -> Result<(), String> {
-    if plain(text, b"./:@-_") && text.contains('/') {
+    let (_, name) = text.rsplit_once('/').unwrap_or_default();
+    if plain(text, b"./:@-_") && name.split_once([':', '@']).is_some_and(|(_, version)| !version.is_empty()) {
         return Ok(());
     }
     Err(format!(
@@ -293,6 +326,9 @@ fn concurrency(copies: u32) -> Result<(), String> {
 }
 
 fn tag(name: &str, value: &str) -> Result<(), String> {
+    if OWN_TAGS.contains(&name) {
+        return Err("this tag is set for each stage: leave it out, or give yours another name".into());
+    }
     let long = name.len() > TAG_NAME_CHARS_MAX || value.len() > TAG_VALUE_CHARS_MAX;
     if name.to_ascii_lowercase().starts_with("aws:") || long || !plain(name, b" _.:/=+-@") {
         return Err(format!(
@@ -330,6 +366,9 @@ const REGION_PARTS_MIN: usize = 3;
 /// `arn:partition:service:region:account:resource`
 const ARN_PARTS: usize = 6;
 
+/// The Region among them.
+const ARN_REGION: usize = 3;
+
 /// Names of hosts are no longer (RFC 1035).
 const HOST_CHARS_MAX: usize = 253;
 
@@ -346,6 +385,9 @@ const RETENTION_DAYS: [u32; 22] =
 /// Limits of an event source's `MaximumConcurrency` (FACTS §5).
 const CONCURRENCY_MIN: u32 = 2;
 const CONCURRENCY_MAX: u32 = 1_000;
+
+/// Tags that everything of a stage has.
+const OWN_TAGS: [&str; 3] = [TAG_APPLICATION, TAG_STAGE, "Name"];
 
 /// Limits of tags.
 const TAG_NAME_CHARS_MAX: usize = 128;
@@ -392,7 +434,7 @@ mod tests {
             kms_key: Some("alias/x".into()),
             log_retention_days: 31,
             spot: ["big".into()].into(),
-            tags: [("aws:x".to_owned(), String::new())].into(),
+            tags: [("aws:x".to_owned(), String::new()), ("Stage".to_owned(), "x".to_owned())].into(),
             scaler_concurrency: 1,
             network: Network::Own { cidr: "10.73.1.0/16".into() },
             ..Settings::default()
@@ -408,12 +450,13 @@ mod tests {
             ("aws.log_retention_days", "write 60"),
             ("aws.spot", "no class `big`"),
             ("aws.tags.aws:x", "does not take this tag"),
+            ("aws.tags.Stage", "is set for each stage"),
             ("aws.scaler_concurrency", "2 to 1000"),
             ("aws.network.cidr", "as 10.73.0.0/16"),
         ] {
             assert!(told.get(key).is_some_and(|what| what.contains(words)), "{key}: {told:#?}");
         }
-        assert_eq!(told.len(), 11, "{told:#?}");
+        assert_eq!(told.len(), 12, "{told:#?}");
     }
 
     #[test]
@@ -468,6 +511,19 @@ mod tests {
         };
         assert!(of("eu-central-1")["aws.domain.certificate"].contains("certificate of eu-central-1 only"));
         assert_eq!(of("us-east-1"), BTreeMap::new());
+        let key = |region: &str| {
+            let kms_key = Some("arn:aws:kms:us-east-1:1:key/x".into());
+            told(&Settings { kms_key, region: Some(region.into()), ..good() })
+        };
+        assert!(key("eu-central-1")["aws.kms_key"].contains("takes a key of eu-central-1 only"));
+        assert_eq!(key("us-east-1"), BTreeMap::new());
+        for image in ["ghcr.io/acme/runner", "localhost:5000/runner", "ghcr.io/acme/runner:", "runner:1"] {
+            let told = told(&Settings { image: Some(image.into()), ..good() });
+            assert!(told["aws.image"].contains("tag or digest"), "{image}: {told:?}");
+        }
+        for image in ["localhost:5000/runner:1", "ghcr.io/acme/runner@sha256:0123"] {
+            assert_eq!(told(&Settings { image: Some(image.into()), ..good() }), BTreeMap::new());
+        }
         let without = told(&Settings { image: None, ..good() });
         assert!(without["aws.image"].contains("the URI of the runners' image"), "{without:?}");
     }
@@ -486,6 +542,24 @@ mod tests {
     fn a_network_has_four_quarters() {
         assert_eq!(quarters("10.73.0.0/16").unwrap()[3], "10.73.192.0/18");
         assert!(quarters("8.8.0.0/16").is_err() && quarters("10.0.0.0/24").is_err() && quarters("x").is_err());
+    }
+
+    #[test]
+    fn runners_reach_github_and_each_subnet_stands_once() {
+        let ports = told(&Settings { egress_ports: vec![80], ..good() });
+        assert!(ports["aws.network.egress_ports"].contains("443 is missing"), "{ports:?}");
+        let told = |subnets: &[&str], private: &[&str], public_ip| {
+            let list = |ids: &[&str]| ids.iter().map(ToString::to_string).collect();
+            let (subnets, private_subnets) = (list(subnets), list(private));
+            let network =
+                Network::Existing(ExistingNetwork { vpc_id: "vpc-1".into(), subnets, private_subnets, public_ip });
+            told(&Settings { network, ..good() })
+        };
+        let twice = told(&["subnet-1", "subnet-2", "subnet-1"], &[], true);
+        assert!(twice["aws.network.subnets"].contains("subnet-1 stands here twice"), "{twice:?}");
+        let both = told(&["subnet-1"], &["subnet-1"], true);
+        assert!(both["aws.network.private_subnets"].contains("among `subnets` too"), "{both:?}");
+        assert_eq!(told(&["subnet-1"], &["subnet-1"], false), BTreeMap::new(), "both behind a NAT gateway");
     }
 
     #[test]

@@ -77,6 +77,9 @@ pub fn allowed_disk(allow: &Allow) -> Result<(), String> {
 /// What to write instead.
 pub fn allowed_cpu(allow: &Allow) -> Result<(), String> {
     let Some(bounds) = allow.cpu_milli else { return Ok(()) };
+    if let Some(largest) = processors().last().filter(|largest| bounds[1] > *largest) {
+        return Err(format!("Fargate has machines of up to {largest} thousandths: write bounds within"));
+    }
     if processors().any(|milli| within(bounds, milli)) {
         return Ok(());
     }
@@ -90,6 +93,10 @@ pub fn allowed_cpu(allow: &Allow) -> Result<(), String> {
 /// What to write instead.
 pub fn allowed_memory(class: &Class) -> Result<(), String> {
     let Some(bounds) = class.allow.memory_mb else { return Ok(()) };
+    let largest = processors().filter_map(Memory::with).map(|memory| memory.most).max();
+    if let Some(largest) = largest.filter(|largest| bounds[1] > *largest) {
+        return Err(format!("Fargate has machines of up to {largest} MiB: write bounds within"));
+    }
     let asked = processors().filter(|milli| class.allow.cpu_milli.is_some_and(|bounds| within(bounds, *milli)));
     let machines = asked.chain([class.size.cpu_milli]).filter_map(Memory::with);
     if machines.flat_map(Memory::sizes).any(|memory_mb| within(bounds, memory_mb)) {
@@ -135,11 +142,12 @@ mod tests {
         let cpu = |bounds| allowed_cpu(&allowing(Some(bounds), None).allow);
         assert_eq!((cpu([3_000, 4_000]), cpu([1_500, 3_500])), (Ok(()), Ok(())));
         assert!(cpu([2_500, 3_500]).unwrap_err().contains("250, 500, 1000, 2000, 4000, 8000, 16000"));
-        assert!(cpu([17_000, 32_000]).is_err());
+        assert!(cpu([1_000, 16_001]).unwrap_err().contains("up to 16000 thousandths"));
         let memory = |cpu, bounds| allowed_memory(&allowing(cpu, Some(bounds)));
         assert_eq!(memory(None, [8_192, 8_192]), Ok(()));
         assert!(memory(None, [31_744, 40_000]).unwrap_err().contains("with any processors"));
         assert_eq!(memory(Some([4_000, 8_000]), [31_744, 40_000]), Ok(()), "with eight");
         assert!(memory(Some([8_000, 8_000]), [61_441, 65_000]).is_err());
+        assert!(memory(Some([16_000, 16_000]), [32_768, 122_881]).unwrap_err().contains("up to 122880 MiB"));
     }
 }

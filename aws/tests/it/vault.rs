@@ -68,11 +68,12 @@ async fn a_read_that_failed_is_not_kept() {
         Ok(version("{}", 90_000)),
     ];
     let (_, cloud) = Service::new(move |_, _| answers.pop().unwrap()).await;
-    let secret = KeptSecret::new(Vault::new(&cloud), "arn", WEBHOOK_SECRET);
+    let arn = "arn:aws:secretsmanager:eu-west-1:1:secret:self-runners/qa/GITHUB_WEBHOOK_SECRET-a1B2c3";
+    let secret = KeptSecret::new(Vault::new(&cloud), arn, WEBHOOK_SECRET);
     for (kind, words) in [
         (ErrorKind::Invalid, r#"is not of the shape {"webhook_secret":"…"}"#),
-        (ErrorKind::Invalid, "secrets set GITHUB_WEBHOOK_SECRET"),
-        (ErrorKind::NotFound, "is not there, or has no value"),
+        (ErrorKind::Invalid, "secrets set GITHUB_WEBHOOK_SECRET --stage qa"),
+        (ErrorKind::NotFound, "is not there: run `self-runners deploy --stage qa` first"),
     ] {
         let error = secret.current().await.unwrap_err();
         assert!(error.kind == kind && error.message.contains(words) && !error.message.contains("no JSON"), "{error}");

@@ -6,7 +6,10 @@ use aws::{
     cost::{Cost, Item, PRICES, Prices, Usd, sum},
     settings::{Settings as AwsSettings, State},
 };
-use fleet::class::{Arch, Class};
+use fleet::{
+    class::{Arch, Class},
+    ids::ClassName,
+};
 use serde_json::json;
 
 use super::Deployment;
@@ -22,7 +25,7 @@ pub(crate) fn command(args: &CostArgs) -> Result<ExitCode, Failure> {
         policy: &deployment.policy,
         sweep_interval_ms: deployment.operator.sweep_interval_ms,
     };
-    terminal::say(&if args.json { json(&cost) } else { text(&cost, args) });
+    terminal::say(&if args.json { json(&cost, args) } else { text(&cost, args) });
     Ok(ExitCode::SUCCESS)
 }
 
@@ -32,12 +35,20 @@ fn prices(args: &CostArgs) -> Result<Prices, Failure> {
         Some(path) => fs::read_to_string(path)
             .map_err(|error| Failure::usage(format!("cannot read the prices {}: {error}", path.display())))?,
     };
-    Prices::read(&text).map_err(Failure::usage)
+    let of_file = |what| match &args.prices {
+        Some(path) => Failure::usage(format!("{}: {what}", path.display())),
+        None => Failure::failed(what),
+    };
+    Prices::read(&text).map_err(of_file)
 }
 
 fn text(cost: &Cost<'_>, args: &CostArgs) -> String {
     let Prices { region, seen, .. } = cost.prices;
-    let mut text = format!("list prices of {region}, {seen}, in USD; inside and outside AWS's always-free tier\n\n");
+    let mut text = format!("list prices of {region}, {seen}, in USD; inside and outside AWS's always-free tier\n");
+    if let Some(own) = cost.settings.region.as_ref().filter(|own| *own != region) {
+        text += &format!("(the stage is in {own}, whose prices may differ: `--prices FILE` takes others)\n");
+    }
+    text.push('\n');
     text += &bill("AT REST, A MONTH", &cost.at_rest(), 2);
     text.push('\n');
     text += &bill("CONTROL PLANE, A JOB", &cost.per_job(), 7);
@@ -81,18 +92,42 @@ fn size(class: &Class) -> String {
     format!("{cpu} vCPU, {gb} GB, {} GB disk, {arch}", size.disk_gb)
 }
 
-/// So many jobs of so many minutes, all of the first class.
+/// What a month costs, in USD outside the free tier.
+struct Month {
+    class: ClassName,
+    runners: f64,
+    control: f64,
+    rest: f64,
+}
+
+impl Month {
+    /// So many jobs of so many minutes, all of the first class; `None`: no class is on Fargate.
+    fn of(cost: &Cost<'_>, args: &CostArgs) -> Option<Self> {
+        let policy = cost.settings.on_fargate(cost.policy);
+        let class = policy.classes.first()?;
+        let hours = args.jobs as f64 * args.minutes as f64 / 60.0;
+        Some(Self {
+            class: class.name.clone(),
+            runners: cost.runner_hour(&class.size).0 * hours,
+            control: sum(&cost.per_job()).outside * args.jobs as f64,
+            rest: sum(&cost.at_rest()).outside,
+        })
+    }
+
+    fn sum(&self) -> f64 {
+        self.runners + self.control + self.rest
+    }
+}
+
 fn month(cost: &Cost<'_>, args: &CostArgs) -> String {
-    let policy = cost.settings.on_fargate(cost.policy);
-    let Some(class) = policy.classes.first() else { return String::new() };
-    let (jobs, minutes) = (args.jobs, args.minutes);
-    let (rest, job) = (sum(&cost.at_rest()).outside, sum(&cost.per_job()).outside * jobs as f64);
-    let runners = cost.runner_hour(&class.size).0 * jobs as f64 * minutes as f64 / 60.0;
+    let Some(month) = Month::of(cost, args) else { return String::new() };
+    let Month { class, runners, control, rest } = &month;
     format!(
-        "A month with {jobs} jobs of {minutes} min in class `{}`: {:.2} = {runners:.2} for runners + {job:.2} for the control \
-         plane + {rest:.2} at rest.\n",
-        class.name,
-        runners + job + rest
+        "A month with {} jobs of {} min in class `{class}`, outside the free tier: {:.2} = {runners:.2} for runners + \
+         {control:.2} for the control plane + {rest:.2} at rest.\n",
+        args.jobs,
+        args.minutes,
+        month.sum()
     )
 }
 
@@ -105,10 +140,10 @@ fn other(cost: &Cost<'_>) -> String {
     let settings = AwsSettings { state, ..cost.settings.clone() };
     let other = Cost { settings: &settings, ..*cost };
     let (rest, job) = (sum(&other.at_rest()).outside, sum(&other.per_job()).outside);
-    format!("With {word} instead: {rest:.2} a month at rest, {job:.7} a job.\n")
+    format!("With {word} instead: {rest:.2} a month at rest, {job:.7} a job, outside the free tier.\n")
 }
 
-fn json(cost: &Cost<'_>) -> String {
+fn json(cost: &Cost<'_>, args: &CostArgs) -> String {
     let bill = |items: &[Item]| {
         let item = |item: &Item| json!({ "what": item.what, "amount": item.amount, "inside_usd": item.usd.inside, "outside_usd": item.usd.outside });
         let sum = sum(items);
@@ -118,7 +153,14 @@ fn json(cost: &Cost<'_>) -> String {
         let (on_demand, spot) = cost.runner_hour(&class.size);
         json!({ "class": class.name, "on_demand_usd": on_demand, "spot_usd": spot })
     };
+    let month = Month::of(cost, args).map(|month| {
+        json!({
+            "jobs": args.jobs, "minutes": args.minutes, "class": month.class, "runners_usd": month.runners,
+            "control_plane_usd": month.control, "at_rest_usd": month.rest, "outside_usd": month.sum(),
+        })
+    });
     json!({
+        "month": month,
         "region": cost.prices.region,
         "seen": cost.prices.seen,
         "at_rest_month": bill(&cost.at_rest()),

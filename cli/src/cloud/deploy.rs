@@ -27,6 +27,7 @@ use crate::{
 /// Deploys.
 pub(crate) fn command(args: &DeployArgs) -> Result<ExitCode, Failure> {
     let site = Site::open(&args.stage)?;
+    site.deployment.check_domain()?;
     can_ask(args.dry_run || args.yes)?;
     let code = deploy(&site, args)?;
     if code == ExitCode::SUCCESS && args.install_webhook {
@@ -80,13 +81,10 @@ fn deploy(site: &Site, args: &DeployArgs) -> Result<ExitCode, Failure> {
         }
         if args.dry_run || !agreed("Shall this be done?", args.yes)? {
             deployer.withdraw(&proposal, first).await.map_err(told)?;
-            let bucket = deployer.bucket();
-            terminal::say(&format!(
-                "nothing was done to {}; the bucket {bucket} has the functions' code",
-                deployer.name()
-            ));
+            terminal::say(&format!("nothing was done to {}", deployer.name()));
             return Ok(if args.dry_run { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
+        deployer.upload(&artefacts).await.map_err(told)?;
         let outputs = carry_out(&deployer, &proposal, first).await?;
         terminal::say(&next(site, &outputs, args.install_webhook));
         Ok(ExitCode::SUCCESS)

@@ -55,8 +55,9 @@ struct Finding {
 }
 
 /// All that was found.
-#[derive(Default)]
 struct Findings {
+    /// Each is told as it is found: what comes next may take its time.
+    tells: bool,
     all: Vec<Finding>,
     /// AWS has refused something that was asked for this.
     denied: bool,
@@ -64,7 +65,11 @@ struct Findings {
 
 impl Findings {
     fn add(&mut self, part: &'static str, verdict: Verdict, text: impl Into<String>) {
-        self.all.push(Finding { part, verdict, text: text.into() });
+        let text = text.into();
+        if self.tells {
+            terminal::say(&format!("{verdict:<5} {part:<12} {}", terminal::word(&text)));
+        }
+        self.all.push(Finding { part, verdict, text });
     }
 
     fn pass(&mut self, part: &'static str, text: impl Into<String>) {
@@ -104,39 +109,36 @@ impl Findings {
 /// Looks.
 pub(crate) fn command(args: &DoctorArgs) -> Result<ExitCode, Failure> {
     let site = Site::open(&args.stage)?;
-    let mut found = Findings::default();
-    look(site, &mut found)?;
+    let mut found = Findings { tells: !args.json, all: Vec::new(), denied: false };
+    look(site, &mut found);
     if args.json {
         terminal::say(&terminal::json(&json!({ "well": !found.fails(), "findings": found.all }).to_string()));
-    } else {
-        for Finding { part, verdict, text } in &found.all {
-            terminal::say(&format!("{verdict:<5} {part:<12} {}", terminal::word(text)));
-        }
     }
     Ok(if found.fails() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-fn look(site: Site, found: &mut Findings) -> Result<(), Failure> {
+fn look(site: Site, found: &mut Findings) {
     found.pass("configuration", format!("stage {}: nothing is wrong with it", site.stage()));
     let deployer = match site.runtime.block_on(Deployer::open(&site.cloud, site.stage())) {
         Ok(deployer) => deployer,
         Err(error) => {
-            found.fail("credentials", error.message);
-            return Ok(());
+            return found.fail("credentials", error.message);
         }
     };
     let identity = &deployer.identity;
     found.pass("credentials", format!("account {}, {}, as {}", identity.account, deployer.region, identity.arn));
     quota(&site, found);
     images(&site, found);
-    let Some(standing) = stack(&site, &deployer, found) else { return Ok(()) };
-    let stage = Stage::of(site, &deployer, standing)?;
+    let Some(standing) = stack(&site, &deployer, found) else { return };
+    let stage = match Stage::of(site, &deployer, standing) {
+        Ok(stage) => stage,
+        Err(failure) => return found.warn("stack", failure.to_string()),
+    };
     secrets(&stage, found);
     github(&stage, found);
     queues(&stage, found);
     permissions(found);
     state(&stage, found);
-    Ok(())
 }
 
 /// Those of whoever asks. What the functions lack shows at `state`.

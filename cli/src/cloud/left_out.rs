@@ -10,7 +10,10 @@ use crate::{
     control::NotDone,
     failure::Failure,
     picture::StageFacts,
-    serve::{config::ConfigFile, settings::Problems},
+    serve::{
+        config::ConfigFile,
+        settings::{Problems, Settings},
+    },
 };
 
 /// A stage on AWS: none can be asked.
@@ -58,8 +61,17 @@ impl Stage {
 /// Says that the section `[aws]` is of no use here.
 pub(crate) fn check(file: &ConfigFile, _: &Policy, problems: &mut Problems) {
     if file.aws.is_some() {
-        problems.add(&["aws"], format!("this build leaves AWS out, so nothing can be checked here: {GET}"));
+        unchecked(problems);
     }
+}
+
+/// Says that the whole file is.
+pub(crate) fn judge(settings: &mut Settings) {
+    unchecked(&mut settings.problems);
+}
+
+fn unchecked(problems: &mut Problems) {
+    problems.add(&["aws"], format!("this build leaves AWS out, so nothing can be checked here: {GET}"));
 }
 
 /// Refuses.

@@ -6,7 +6,7 @@ use aws::{
     logs::{Line, Logs},
     stack::{
         CONTAINER,
-        functions::{FUNCTIONS, function_logs},
+        functions::{FUNCTIONS, Function, function_logs},
         runner_logs,
     },
 };
@@ -41,8 +41,9 @@ struct Place {
 
 /// Shows them.
 pub(crate) fn command(args: &LogsArgs) -> Result<ExitCode, Failure> {
+    let about = Asked::parse(&args.about)?;
     let stage = Stage::open(&args.stage)?;
-    let place = place(&stage, args)?;
+    let place = place(&stage, about, args.minutes)?;
     let logs = Logs::new(stage.cloud());
     let mut since_ms = place.since_ms;
     // What was read last: what is not read again does not come again.
@@ -73,25 +74,44 @@ impl Place {
     }
 }
 
-fn place(stage: &Stage, args: &LogsArgs) -> Result<Place, Failure> {
-    let name = stage.name();
-    if let Some(function) = FUNCTIONS.iter().find(|function| function.name().eq_ignore_ascii_case(&args.about)) {
-        let since_ms = now_ms().saturating_sub(args.minutes.saturating_mul(60_000));
-        return Ok(Place { group: function_logs(name, *function), stream: None, since_ms });
+/// Whose lines.
+enum Asked {
+    Function(Function),
+    Runner(RunnerName),
+    Job(JobId),
+}
+
+impl Asked {
+    fn parse(text: &str) -> Result<Self, Failure> {
+        if let Some(function) = FUNCTIONS.iter().find(|function| function.name().eq_ignore_ascii_case(text)) {
+            return Ok(Self::Function(*function));
+        }
+        match Subject::parse(text) {
+            Some(Subject::Runner(runner)) => Ok(Self::Runner(runner)),
+            Some(Subject::Job(job, _)) => Ok(Self::Job(job)),
+            Some(Subject::Run(run, _)) => {
+                Err(Failure::usage(format!("run {run} may have many jobs: give the page of one of them")))
+            }
+            None => Err(Failure::usage(format!(
+                "`{text}` is neither a job's id or page, nor a runner's name (sr-…), nor a function: {}",
+                FUNCTIONS.map(|function| function.name()).join(", ")
+            ))),
+        }
     }
-    let functions = FUNCTIONS.map(|function| function.name()).join(", ");
-    let subject = Subject::parse(&args.about).ok_or_else(|| {
-        Failure::usage(format!(
-            "`{}` is neither a job's id or page, nor a runner's name (sr-…), nor a function: {functions}",
-            args.about
-        ))
-    })?;
-    let ledger = stage.ledger()?;
-    let runner = match subject {
-        Subject::Runner(runner) => runner,
-        Subject::Job(job, _) => runner_of(stage, &ledger, job)?,
-        Subject::Run(run, _) => {
-            return Err(Failure::usage(format!("run {run} may have many jobs: give the page of one of them")));
+}
+
+fn place(stage: &Stage, about: Asked, minutes: u64) -> Result<Place, Failure> {
+    let name = stage.name();
+    let (ledger, runner) = match about {
+        Asked::Function(function) => {
+            let since_ms = now_ms().saturating_sub(minutes.saturating_mul(60_000));
+            return Ok(Place { group: function_logs(name, function), stream: None, since_ms });
+        }
+        Asked::Runner(runner) => (stage.ledger()?, runner),
+        Asked::Job(job) => {
+            let ledger = stage.ledger()?;
+            let runner = runner_of(stage, &ledger, job)?;
+            (ledger, runner)
         }
     };
     let group = runner_logs(name);

@@ -47,7 +47,8 @@ fn set(name: SecretName, args: &StageArgs) -> Result<ExitCode, Failure> {
         if error.kind != ErrorKind::NotFound {
             return told(error);
         }
-        Failure::failed(format!("{}: run `self-runners deploy` first, which makes it", error.message))
+        let stage = site.stage();
+        Failure::failed(format!("{}: run `self-runners deploy --stage {stage}` first, which makes it", error.message))
     })?;
     let path = kind.path(site.stage());
     terminal::say(&format!("{path} is set; functions take it within minutes, the one before is good for a day"));
@@ -60,8 +61,9 @@ fn read(kind: SecretKind) -> Result<String, Failure> {
     let text = if io::stdin().is_terminal() {
         rpassword::prompt_password(format!("{}: ", kind.name)).map_err(unreadable)?
     } else {
-        let mut text = String::new();
-        io::stdin().read_to_string(&mut text).map_err(unreadable)?;
+        // One more than may be, so that too much shows and no more is read.
+        let (mut text, most) = (String::new(), u64::try_from(VALUE_BYTES_MAX + 1).unwrap_or(u64::MAX));
+        io::stdin().take(most).read_to_string(&mut text).map_err(unreadable)?;
         text
     };
     Ok(text.trim().to_owned())
@@ -79,6 +81,9 @@ fn check(name: SecretName, text: &str) -> Result<(), Failure> {
     if text.is_empty() {
         return Err(Failure::usage("there is no value: type it, or send it to stdin, as `… < file`"));
     }
+    if text.len() > VALUE_BYTES_MAX {
+        return Err(Failure::usage(format!("the value has more than {VALUE_BYTES_MAX} bytes: that is no such secret")));
+    }
     match name {
         SecretName::AppKey => AppKey::from_pem(text).map(drop).map_err(|error| {
             Failure::usage(format!("this is no private key of a GitHub App: {error}; send the .pem file to stdin"))
@@ -88,6 +93,16 @@ fn check(name: SecretName, text: &str) -> Result<(), Failure> {
         {
             Err(Failure::usage("the value has spaces, several lines or another shape: send the bare value"))
         }
+        SecretName::ApiToken if !text.bytes().all(|byte| byte.is_ascii_graphic()) => {
+            Err(Failure::usage("a token of GitHub has letters, digits and `_` only: send it as GitHub shows it"))
+        }
+        SecretName::ApiToken if text.len() < TOKEN_CHARS_MIN => {
+            Err(Failure::usage("a token of GitHub is longer: send all of it"))
+        }
+        SecretName::WebhookSecret if text.len() < WEBHOOK_BYTES_MIN => Err(Failure::usage(format!(
+            "a webhook's secret that can be guessed keeps nobody out: take at least {WEBHOOK_BYTES_MIN} characters, as of \
+             `openssl rand -hex 32`"
+        ))),
         SecretName::ApiToken | SecretName::WebhookSecret => Ok(()),
     }
 }
@@ -110,3 +125,12 @@ fn list(args: &StageArgs) -> Result<ExitCode, Failure> {
     }
     Ok(if missing { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
+
+/// Secrets Manager takes this much, in its JSON.
+const VALUE_BYTES_MAX: usize = 60_000;
+
+/// GitHub's have 40 and more; a GitHub of one's own, or one of a test, may have its own.
+const TOKEN_CHARS_MIN: usize = 8;
+
+/// With fewer a secret can be found by trying, from one signature that was seen.
+const WEBHOOK_BYTES_MIN: usize = 16;

@@ -30,6 +30,7 @@ impl Site {
         cloud
             .check_endpoint()
             .map_err(|what| Failure::usage(format!("--endpoint-url, or AWS_ENDPOINT_URL: {what}")))?;
+        cloud.check_region().map_err(Failure::usage)?;
         Ok(Self { deployment, cloud, runtime })
     }
 

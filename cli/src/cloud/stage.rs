@@ -82,7 +82,13 @@ impl Stage {
             Standing::Deployed { status, outputs } => (status, outputs),
             // While an update runs, the stage works on.
             Standing::Busy(status) | Standing::Stuck(status) => {
-                (status, site.runtime.block_on(deployer.outputs()).map_err(told)?)
+                let outputs = site.runtime.block_on(deployer.outputs()).map_err(told)?;
+                // One that is made for the first time, or goes, has none.
+                if outputs.is_empty() {
+                    let what = format!("{name} is {status}: wait until that has ended, then run this again");
+                    return Err(Failure::failed(what));
+                }
+                (status, outputs)
             }
             Standing::Nothing => {
                 let what = format!("there is no {name} in account {account} and {region}: {deploy} makes it");

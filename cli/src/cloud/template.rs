@@ -11,7 +11,9 @@ use crate::{
 
 /// Prints it.
 pub(crate) fn command(args: &TemplateArgs) -> Result<ExitCode, Failure> {
-    let template = Deployment::read(&args.plan)?.stack().template();
+    let deployment = Deployment::read(&args.plan)?;
+    deployment.check_domain()?;
+    let template = deployment.stack().template();
     match args.format {
         TemplateFormat::Yaml => terminal::draw(&template.to_yaml()),
         TemplateFormat::Json => terminal::draw(&format!("{:#}\n", template.to_json())),

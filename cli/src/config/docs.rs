@@ -26,7 +26,7 @@ fn is_section(shape: &Shape) -> bool {
     match shape {
         Shape::Section(_) | Shape::Variants { .. } | Shape::Map(_) => true,
         Shape::List(inner) => matches!(**inner, Shape::Section(_)),
-        Shape::Text | Shape::Choice(_) | Shape::Whole(_) | Shape::Truth | Shape::Unknown => false,
+        Shape::Text | Shape::Choice(_) | Shape::Whole(_) | Shape::Truth | Shape::Pair(_) | Shape::Unknown => false,
     }
 }
 
@@ -44,7 +44,7 @@ fn section(page: &mut String, key: &Key) {
             }
             return;
         }
-        Shape::Text | Shape::Choice(_) | Shape::Whole(_) | Shape::Truth | Shape::Unknown => return,
+        Shape::Text | Shape::Choice(_) | Shape::Whole(_) | Shape::Truth | Shape::Pair(_) | Shape::Unknown => return,
     };
     page.push_str(&format!("\n### `{heading}`\n\n{}\n\n", key.about));
     // One section has one variable for each key; where there may be many, one for all of them.
@@ -63,6 +63,7 @@ fn plain_keys(shape: &Shape) -> &[Key] {
         | Shape::Whole(_)
         | Shape::Truth
         | Shape::List(_)
+        | Shape::Pair(_)
         | Shape::Map(_)
         | Shape::Variants { .. }
         | Shape::Unknown => &[],
@@ -102,6 +103,7 @@ fn kind(shape: &Shape) -> String {
         Shape::Whole(_) => "number".into(),
         Shape::Truth => "true or false".into(),
         Shape::List(_) => "list".into(),
+        Shape::Pair(_) => "least and most".into(),
         Shape::Map(_) | Shape::Section(_) | Shape::Variants { .. } => "section".into(),
         Shape::Unknown => "value".into(),
     }

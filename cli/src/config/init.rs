@@ -11,8 +11,10 @@ use std::{
 };
 
 use clap::ValueEnum;
+use fleet::class::CLASS_MAX_DEFAULT;
 
 use crate::{
+    cloud,
     failure::Failure,
     serve::{
         plan::Plan,
@@ -95,7 +97,7 @@ pub(super) fn command(args: &InitArgs) -> Result<ExitCode, Failure> {
     let file = args.config.display();
     let named = if args.config == Path::new(USUAL_FILE) { String::new() } else { format!(" --config {file}") };
     if answers.aws {
-        terminal::say(&aws::next(&file.to_string(), &named));
+        terminal::say(&aws::next(&answers, &file.to_string(), &named));
         return Ok(ExitCode::SUCCESS);
     }
     terminal::say(&format!(
@@ -121,7 +123,10 @@ fn completed(mut args: InitArgs, ask: Ask<'_>) -> Result<InitArgs, Failure> {
     let of_repo = args.repos.iter().find_map(|repo| repo.split_once('/')).map(|(owner, _)| owner.to_owned());
     let owner = args.owner.or(of_repo).or_else(|| ask("Organisation or user whose jobs are served", ""));
     let owner = owner.filter(|owner| !owner.is_empty());
-    args.owner = Some(owner.ok_or_else(|| Failure::usage("whose jobs? Give `--owner NAME` or `--repo OWNER/NAME`"))?);
+    if owner.is_none() && !args.aws {
+        return Err(Failure::usage("whose jobs? Give `--owner NAME` or `--repo OWNER/NAME`"));
+    }
+    args.owner = owner;
     if args.repos.is_empty() && !args.org {
         let said = ask("Its repositories, with commas; nothing for all", "").unwrap_or_default();
         args.repos = words(&said);
@@ -178,7 +183,7 @@ fn text(answers: &InitArgs) -> Result<String, Failure> {
         repos => format!("repositories = {}   # without this line: all of them\n", toml_list(repos)),
     };
     let api_url = answers.api_url.as_ref().map_or_else(String::new, |url| format!("api_url = {}\n", toml_text(url)));
-    let (labels, max) = (toml_list(&answers.labels), answers.max);
+    let (labels, max, most) = (toml_list(&answers.labels), answers.max, max_text(answers.max));
     Ok(format!(
         "# How `self-runners serve` runs. All keys: docs/configuration.md. `self-runners config check` tells what is wrong,
 # `self-runners config show` each value in force.
@@ -186,8 +191,7 @@ fn text(answers: &InitArgs) -> Result<String, Failure> {
 stage = \"dev\"   # runners are called sr-dev-…
 listen = \"127.0.0.1:8080\"   # webhooks and runners come here
 data_dir = {data}   # must survive a restart
-max = {max}   # most runners at once, of all classes
-
+{most}
 [github]
 {api_url}# The token comes from GITHUB_TOKEN, or from a file that only you can read:
 # token_file = \"/etc/self-runners/token\"
@@ -206,6 +210,12 @@ labels = {labels}
 max = {max}
 "
     ))
+}
+
+/// Whoever asks for more than ten here means it.
+fn max_text(max: u32) -> String {
+    let above = if max > CLASS_MAX_DEFAULT { "max_above_ten = true   # more than ten at once are meant\n" } else { "" };
+    format!("max = {max}   # most runners at once, of all classes\n{above}")
 }
 
 fn engine_text(answers: &InitArgs) -> Result<String, Failure> {
@@ -250,7 +260,11 @@ fn toml_list(words: &[String]) -> String {
 fn verified(text: &str) -> Result<(), Failure> {
     let variables = Variables::of([]);
     let mut settings = Settings::of(text, &SettingsArgs::default(), &variables);
-    let _plan = Plan::of(&mut settings, &variables);
+    if settings.is_for_aws_alone() {
+        cloud::judge(&mut settings);
+    } else {
+        let _plan = Plan::of(&mut settings, &variables);
+    }
     match settings.problems.iter().find(|problem| problem.serious) {
         Some(problem) => Err(Failure::usage(format!("nothing was written: {}", problem.words(&settings.tree)))),
         None => Ok(()),
@@ -318,7 +332,15 @@ mod tests {
         assert_eq!((asked.region.as_deref(), asked.stage.as_deref()), (Some("eu-west-1"), Some("qa")));
         assert_eq!((asked.image.as_deref(), asked.labels), (Some(image), words("self-hosted, linux, x64")));
         let missing = |line: &[&str]| completed_by(&[&["--aws", "--owner", "acme", "--org"], line].concat(), &[]);
-        assert!(missing(&[]).unwrap_err().to_string().contains("--region REGION"));
+        assert!(missing(&[]).unwrap_err().to_string().contains("--region REGION, --image URI"));
+        let all = completed_by(&["--aws"], &[]).unwrap_err().to_string();
+        assert!(all.contains("--owner NAME, --region REGION, --image URI"), "{all}");
+        #[cfg(feature = "aws")]
+        {
+            let said = ["Frankfurt", "eu-central-1", "", "", "runner", image, ""];
+            let asked = completed_by(&["--aws", "--owner", "acme", "--org"], &said).unwrap();
+            assert_eq!((asked.region.as_deref(), asked.image.as_deref()), (Some("eu-central-1"), Some(image)));
+        }
         assert!(missing(&["--region", "eu-west-1"]).unwrap_err().to_string().contains("--image URI"));
         let flags = missing(&["--region", "eu-west-1", "--image", image]).unwrap();
         assert_eq!((flags.arch, flags.stage.as_deref()), (Some(aws::Arch::Arm64), Some("dev")));

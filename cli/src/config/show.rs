@@ -26,7 +26,7 @@ struct Row {
 /// Shows them.
 pub(super) fn command(args: &LookArgs) -> Result<ExitCode, Failure> {
     let variables = Variables::of_process();
-    let settings = Settings::read(&args.settings, &variables)?;
+    let settings = args.read(&variables)?;
     let rows = rows(&settings, &variables);
     let path = settings.path.as_deref();
     if args.json {

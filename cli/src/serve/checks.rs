@@ -136,6 +136,9 @@ fn classes(file: &ConfigFile, required: Option<&str>, problems: &mut Problems) -
         let key = |name| ["classes", at.as_str(), name];
         problems.keep(&key("name"), class_name(class, &checked));
         problems.keep(&key("max"), cap(class.max, file.max_above_ten));
+        if class.placements == 0 {
+            problems.add(&key("placements"), "a job that may be placed 0 times never runs: write 1 or more");
+        }
         size(class, &at, problems);
         allow(&class.allow, &at, problems);
         if file.aws.is_none() {
@@ -146,7 +149,7 @@ fn classes(file: &ConfigFile, required: Option<&str>, problems: &mut Problems) -
                 .warn(&key("group"), "only organisations have runner groups, and no owner has `organization = true`");
         }
         let labels = problems.keep(&key("labels"), labels(class, required)).unwrap_or_default();
-        checked.push(Class { labels, placements: class.placements.max(1), ..class.clone() });
+        checked.push(Class { labels, ..class.clone() });
     }
     checked
 }

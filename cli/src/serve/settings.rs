@@ -17,7 +17,10 @@ mod tree;
 mod variables;
 mod verify;
 
-use std::path::{Path, PathBuf};
+use std::{
+    io::{self, Read as _},
+    path::{Path, PathBuf},
+};
 
 use fleet::ids::Repo;
 use serde::Deserialize as _;
@@ -112,6 +115,9 @@ pub(crate) struct Settings {
     pub(crate) tree: Node,
     /// The same, typed; `None` if a problem stands against it.
     pub(crate) file: Option<ConfigFile>,
+    /// The stage before flags had their say.
+    #[cfg_attr(not(feature = "aws"), allow(dead_code, reason = "only a deployment lends its domain"))]
+    pub(crate) file_stage: Option<String>,
     /// What is wrong so far.
     pub(crate) problems: Problems,
 }
@@ -125,11 +131,7 @@ impl Settings {
         let path = args.path();
         let text = match &path {
             None => String::new(),
-            Some(path) => std::fs::read_to_string(path).map_err(|error| {
-                let path = path.display();
-                let make = "write one with `self-runners config init`, or name another with `--config FILE`";
-                Failure::usage(format!("cannot read the configuration {path}: {error}; {make}"))
-            })?,
+            Some(path) => text_of(path)?,
         };
         let mut settings = Self::of(&text, args, variables);
         settings.path = path;
@@ -142,22 +144,65 @@ impl Settings {
         let mut tree = text::parse(text, &mut problems);
         if !problems.is_empty() {
             // What follows a syntax error may be read wrongly: nothing of it is judged.
-            return Self { path: None, tree, file: None, problems };
+            return Self { path: None, tree, file: None, file_stage: None, problems };
         }
         let shape = shape::of_file();
         variables.put_over(&mut tree, &shape, &mut problems);
+        let file_stage = tree.get("stage").and_then(|stage| stage.value().as_str().map(str::to_owned));
         for (flag, key, value) in args.given() {
             tree.put(&key, Node::from_value(value, &Origin::Flag(flag)));
         }
         verify::verify(&mut tree, &shape, &mut problems);
         let file = typed(&tree, &mut problems);
-        Self { path: None, tree, file, problems }
+        Self { path: None, tree, file, file_stage, problems }
+    }
+
+    /// Where a value comes from.
+    #[cfg(feature = "aws")]
+    pub(crate) fn origin(&self, key: &str) -> &Origin {
+        let key: Vec<String> = key.split('.').map(str::to_owned).collect();
+        self.tree.origin_of(&key)
+    }
+
+    /// Whether it is a deployment to AWS and nothing of a daemon.
+    pub(crate) fn is_for_aws_alone(&self) -> bool {
+        self.tree.get("aws").is_some() && self.tree.get("engine").is_none()
     }
 
     /// Whether nobody gave anything.
     pub(crate) fn is_empty(&self) -> bool {
         self.path.is_none() && self.tree.is_empty()
     }
+}
+
+/// No configuration is larger, bytes.
+const FILE_BYTES_MAX: u64 = 1_000_000;
+
+fn text_of(path: &Path) -> Result<String, Failure> {
+    let refused = |why: String| Failure::usage(format!("cannot read the configuration {}: {why}", path.display()));
+    let unreadable = |error: io::Error| {
+        let advice = [
+            (
+                io::ErrorKind::NotFound,
+                "write one with `self-runners config init`, or name another with `--config FILE`",
+            ),
+            (io::ErrorKind::PermissionDenied, "let the user that runs this read it"),
+            (io::ErrorKind::IsADirectory, "name the file in it with `--config FILE`"),
+        ];
+        let next = advice.iter().find(|(kind, _)| *kind == error.kind()).map(|(_, next)| *next);
+        refused(format!("{error}; {}", next.unwrap_or("name another with `--config FILE`")))
+    };
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path).map_err(unreadable)?;
+    file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    if u64::try_from(bytes.len()).is_ok_and(|length| length > FILE_BYTES_MAX) {
+        return Err(refused(format!("it has more than {FILE_BYTES_MAX} bytes: is this the file that was meant?")));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        let line = error.as_bytes()[..at].iter().filter(|byte| **byte == b'\n').count() + 1;
+        refused(format!("line {line} is no UTF-8 text: write it with an editor that saves UTF-8"))
+    })
 }
 
 fn typed(tree: &Node, problems: &mut Problems) -> Option<ConfigFile> {

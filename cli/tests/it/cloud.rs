@@ -59,7 +59,13 @@ mod there {
         let folder = example();
         let of_file = template(&folder, &[]);
         assert_eq!(of_file["Resources"]["Cluster"]["Properties"]["ClusterName"], "self-runners-production");
-        let of_flag = template(&folder, &["--stage", "qa"]);
+        folder
+            .run(&["template", "--stage", "qa"])
+            .failed(2, &["runners.example.com in the file is stage production's"]);
+        let mut command = program();
+        command.args(["template", "--format", "json", "--stage", "qa"]).current_dir(folder.folder.path());
+        command.env("SELF_RUNNERS_AWS_DOMAIN_NAME", "qa.example.com");
+        let of_flag: Value = serde_json::from_str(&ran(command.output().unwrap()).out).unwrap();
         assert_eq!(of_flag["Resources"]["Cluster"]["Properties"]["ClusterName"], "self-runners-qa");
         assert!(of_flag["Resources"]["TaskDefinitionLarge"].is_object(), "{of_flag}");
         folder
@@ -186,6 +192,55 @@ mod there {
             .collect();
         let folder = Folder::with(&format!("[owners.acme]\n[aws]\nimage = \"ghcr.io/acme/runner:1\"\n{classes}"));
         folder.run(&["template"]).failed(2, &["of the 4096 that a function's environment may have", "fewer classes"]);
+    }
+
+    /// What only a daemon needs is neither missing nor warned of.
+    #[test]
+    fn a_file_for_aws_is_checked_as_whoever_deploys_it_does() {
+        let app = "[github]\napp_id = 5\ntoken_file = \"/nowhere\"\n[owners.acme]\n";
+        let folder = Folder::with(&format!("{app}[aws]\nimage = \"ghcr.io/acme/runner:1\"\n"));
+        let check = |variables: &[(&str, &str)], more: &[&str]| {
+            let mut command = program();
+            command.args(["config", "check"]).args(more).current_dir(folder.folder.path());
+            command.env_remove("HOME").env_remove("AWS_REGION").env_remove("AWS_DEFAULT_REGION");
+            ran(command.envs(variables.iter().copied()).output().unwrap())
+        };
+        let good = check(&[("AWS_REGION", "eu-west-1")], &["--stage", "qa"]);
+        assert!(good.code == 0 && good.out == "self-runners.toml: nothing is wrong\n", "{good:?}");
+        let nowhere = check(&[], &[]);
+        assert!(nowhere.code == 0 && nowhere.out.contains("no Region is named"), "{nowhere:?}");
+        let wrong = check(&[("AWS_DEFAULT_REGION", "Frankfurt")], &[]);
+        assert!(wrong.out.contains("AWS_DEFAULT_REGION: aws.region: `Frankfurt` is no Region"), "{wrong:?}");
+        let shown = folder.run(&["config", "show"]);
+        assert!(shown.out.contains("aws.region"), "{shown:?}");
+    }
+
+    #[test]
+    fn what_follows_from_a_wrong_value_is_not_told_as_well() {
+        let folder = Folder::with(
+            "[owners.acme]\n[aws]\nstate = \"redis\"\nimage = 5\n[aws.valkey]\nurl = \"redis://h:1\"\n\
+             [aws.network]\nvpc_id = 3\nsubnets = [\"subnet-1\"]\n[[classes]]\nname = \"big\"\n\
+             labels = [\"self-hosted\"]\nsize = { cpu_milli = \"x\", memory_mb = 512 }\nmax = 5000000000\nplacements = 0\n\
+             allow = { cpu_milli = [1000] }\n",
+        );
+        let told = folder.run(&["config", "check"]);
+        for words in [
+            "aws.state: `redis` is none of those that there are: write one of `dynamodb`, `valkey`",
+            "classes.big.max: 5000000000 is too large: write a whole number from 0 on",
+            "classes.big.allow.cpu_milli: this has 1 value: write the least and the most, as [1, 8]",
+        ] {
+            assert!(told.out.contains(words), "{words}: {told:?}");
+        }
+        assert!(told.out.contains("self-runners.toml: 7 errors"), "{told:?}");
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_no_success() {
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let mut command = program();
+        let folder = example();
+        command.arg("template").current_dir(folder.folder.path()).stdout(full);
+        ran(command.output().unwrap()).failed(1, &["cannot write what was asked for: No space left on device"]);
     }
 
     #[test]

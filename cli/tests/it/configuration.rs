@@ -28,8 +28,8 @@ fn everything_that_is_wrong_is_told_at_once_with_line_and_remedy() {
         (2, "maximum: there is no such key; did you mean `max`?"),
         (9, "github.runner_dir: this key belongs below [engine]"),
         (14, "owners.acme corp.organization: this is a text; write true or false"),
-        (20, "classes.small.max: this is a number; write a whole number from 0"),
-        (24, "classes.small.size.arch: this is a text; write one of `arm64`, `x86_64`"),
+        (20, "classes.small.max: -1 is below 0: write a whole number from 0 on"),
+        (24, "classes.small.size.arch: `mips` is none of those that there are: write one of `arm64`, `x86_64`"),
     ] {
         expect(&ran, line, words);
     }

@@ -64,7 +64,15 @@ fn other_prices_can_be_given_and_must_be_whole() {
     run(&words).failed(2, &["cannot read the prices"]);
     write(&prices, "{}");
     run(&words).failed(2, &["no list of prices"]);
+    write(&prices, &PRICES.replace("\"usd\": 0.005", "\"usd\": -1"));
+    run(&words).failed(2, &["prices.json: the price `public_ipv4_hour` is below nothing"]);
+    write(
+        &prices,
+        &PRICES.replacen("\"kms_key_month\"", "\"kms\": {\"usd\": 1, \"source\": \"x\"}, \"kms_key_month\"", 1),
+    );
+    run(&words).failed(2, &["nothing is priced as `kms`"]);
     write(&prices, &PRICES.replace("us-east-1", "eu-central-1"));
     let ran = run(&words);
     assert!(ran.code == 0 && ran.out.contains(r#""region":"eu-central-1""#), "{ran:?}");
+    assert!(ran.out.contains(r#""jobs":1000,"minutes":10"#), "{ran:?}");
 }

@@ -111,7 +111,7 @@ fn remains_of_a_failed_creation_are_taken_away_and_it_is_begun_anew() {
         told.out.contains("the first deployment failed (ROLLBACK_COMPLETE); its remains are taken away"),
         "{told:?}"
     );
-    assert_eq!(place.aws.done(), ["DeleteStack", "CreateChangeSet", "ExecuteChangeSet"]);
+    assert_eq!(place.aws.steps(), ["DeleteStack", "CreateChangeSet", "bucket", "upload", "ExecuteChangeSet"]);
 }
 
 #[test]
@@ -127,6 +127,64 @@ fn a_failed_rollback_waits_for_a_person() {
 fn what_is_under_way_is_waited_for() {
     let place = Place::with(standing(OURS, "UPDATE_IN_PROGRESS"));
     place.deploy().failed(1, &["under way at self-runners-dev (UPDATE_IN_PROGRESS)"]);
+}
+
+/// Before, it was told that an output is missing.
+#[test]
+fn a_stage_that_is_just_made_is_waited_for() {
+    let place = Place::with(standing(OURS, "CREATE_IN_PROGRESS"));
+    for command in [&["status"][..], &["drain"], &["jobs"], &["logs", "ScalerHandler"]] {
+        let words = ["self-runners-dev is CREATE_IN_PROGRESS: wait until that has ended"];
+        place.run(&[command, &["--stage", "dev"]].concat()).failed(1, &words);
+    }
+    let told = place.run(&["doctor"]);
+    assert!(told.out.contains("?     stack        self-runners-dev is CREATE_IN_PROGRESS"), "{told:?}");
+}
+
+/// Whoever only looks, or says no, has changed nothing.
+#[test]
+fn what_is_only_shown_makes_no_bucket_and_sends_no_code() {
+    let place = Place::with(fresh("CREATE_COMPLETE", &[]));
+    let told = place.run(&["deploy", "--dry-run", "--artifacts", "code"]);
+    assert!(told.code == 0 && told.out.contains("nothing was done to self-runners-dev"), "{told:?}");
+    assert_eq!(place.aws.steps(), ["CreateChangeSet", "DeleteChangeSet", "DeleteStack"]);
+}
+
+/// Two stages cannot answer at one name.
+#[test]
+fn the_domain_of_the_files_own_stage_is_not_taken_for_another() {
+    let place = Place::with(fresh("CREATE_COMPLETE", &[]));
+    let domain = "[aws.domain]\nname = \"ci.example.com\"\nhosted_zone = \"Z1\"\n";
+    write(&place.folder.path().join("self-runners.toml"), &format!("{CONFIG}{domain}"));
+    let told = place.run(&["deploy", "--stage", "qa", "--yes", "--artifacts", "code"]);
+    told.failed(2, &["the domain ci.example.com in the file is stage dev's", "SELF_RUNNERS_AWS_DOMAIN_NAME"]);
+    assert_eq!(place.aws.done(), [] as [&str; 0]);
+    assert_eq!(place.deploy().code, 0);
+}
+
+#[test]
+fn secrets_that_can_be_none_are_refused_before_anybody_is_asked() {
+    let place = Place::with(fresh("CREATE_COMPLETE", &[]));
+    let set = |name: &str, value: &str| {
+        let mut command = program();
+        command.args(["secrets", "set", name, "--endpoint-url", &place.aws.url]).current_dir(place.folder.path());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        // It may have heard enough before the end.
+        let _heard = child.stdin.take().unwrap().write_all(value.as_bytes());
+        ran(child.wait_with_output().unwrap())
+    };
+    for (name, value, words) in [
+        ("GITHUB_API_TOKEN", "x", "is longer"),
+        ("GITHUB_API_TOKEN", "ghp_hünter2secret", "letters, digits and `_` only"),
+        ("GITHUB_WEBHOOK_SECRET", "hunter2", "at least 16 characters"),
+        ("GITHUB_WEBHOOK_SECRET", &"hunter2".repeat(100_000), "more than 60000 bytes"),
+    ] {
+        let told = set(name, value);
+        assert!(!format!("{told:?}").contains("nter2"), "{told:?}");
+        told.failed(2, &[words]);
+    }
+    assert_eq!(place.aws.done(), [] as [&str; 0]);
 }
 
 /// A stage that is half gone may have runners at work: it is emptied by `destroy`.
@@ -206,7 +264,7 @@ fn what_cannot_be_made_anew_under_its_name_is_refused_before_anything_is_done() 
     let script = Script { replaces: Some("AWS::ECR::Repository"), ..standing(OURS, "CREATE_COMPLETE") };
     let place = Place::with(script);
     place.deploy().failed(1, &["It would be made anew under the name it has", "destroy --stage dev"]);
-    assert_eq!(place.aws.done(), ["CreateChangeSet", "DeleteChangeSet"]);
+    assert_eq!(place.aws.steps(), ["CreateChangeSet", "DeleteChangeSet"]);
     let script = Script { replaces: Some("AWS::EC2::SecurityGroup"), ..standing(OURS, "CREATE_COMPLETE") };
     assert_eq!(Place::with(script).deploy().code, 0);
 }

@@ -65,6 +65,14 @@ impl Scripted {
         Self { script, url, _runtime: runtime }
     }
 
+    /// What was done, each at its first time.
+    pub(crate) fn steps(&self) -> Vec<String> {
+        let mut steps = self.done();
+        let mut seen = std::collections::BTreeSet::new();
+        steps.retain(|step| seen.insert(step.clone()));
+        steps
+    }
+
     pub(crate) fn done(&self) -> Vec<String> {
         lock(&self.script).done.clone()
     }
@@ -137,7 +145,7 @@ impl Script {
                 self.does(call, || good(""))
             }
             "DeleteChangeSet" => self.does(call, || good("")),
-            _ => Self::bucket(method, path),
+            _ => self.bucket(method, path),
         }
     }
 
@@ -172,8 +180,11 @@ impl Script {
         all.map(event).collect()
     }
 
-    fn bucket(method: &Method, path: &str) -> (StatusCode, String) {
-        let is_object = path.trim_start_matches('/').contains('/');
+    fn bucket(&mut self, method: &Method, path: &str) -> (StatusCode, String) {
+        let is_object = path.trim_matches('/').contains('/');
+        if *method == Method::PUT && (is_object || !path.trim_matches('/').is_empty()) {
+            self.done.push(if is_object { "upload" } else { "bucket" }.to_owned());
+        }
         let status = if *method == Method::HEAD && is_object { StatusCode::NOT_FOUND } else { StatusCode::OK };
         (status, String::new())
     }

@@ -54,6 +54,18 @@ impl Problems {
         self.0.push(Problem { key, origin, what, serious });
     }
 
+    /// The keys of those so far.
+    #[cfg(feature = "aws")]
+    pub(crate) fn keys(&self) -> Vec<Vec<String>> {
+        self.0.iter().map(|problem| problem.key.clone()).collect()
+    }
+
+    /// Takes others over, as far as somebody must hear of them.
+    #[cfg(feature = "aws")]
+    pub(crate) fn append(&mut self, others: Self, is_news: impl Fn(&[String]) -> bool) {
+        self.0.extend(others.0.into_iter().filter(|problem| is_news(&problem.key)));
+    }
+
     /// All of them.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Problem> {
         self.0.iter()

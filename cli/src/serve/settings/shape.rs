@@ -19,6 +19,8 @@ pub(crate) enum Shape {
     Truth,
     /// Values of one shape.
     List(Box<Shape>),
+    /// Two values of one shape: the least and the most.
+    Pair(Box<Shape>),
     /// Tables of one shape, by names that are free.
     Map(Box<Shape>),
     /// A table with these keys.
@@ -71,6 +73,7 @@ impl Shape {
             | Self::Whole(_)
             | Self::Truth
             | Self::List(_)
+            | Self::Pair(_)
             | Self::Map(_)
             | Self::Unknown => Vec::new(),
         }
@@ -104,7 +107,10 @@ impl<'a> Reader<'a> {
             "string" => choice(schema).unwrap_or(Shape::Text),
             "integer" => Shape::Whole(most(schema)),
             "boolean" => Shape::Truth,
-            "array" => Shape::List(Box::new(schema.get("items").map_or(Shape::Unknown, |items| self.shape(items)))),
+            "array" => {
+                let items = Box::new(schema.get("items").map_or(Shape::Unknown, |items| self.shape(items)));
+                if schema.get("maxItems") == Some(&2.into()) { Shape::Pair(items) } else { Shape::List(items) }
+            }
             "object" => match schema.get("additionalProperties").filter(|below| below.is_object()) {
                 Some(below) => Shape::Map(Box::new(self.shape(below))),
                 None => Shape::Section(self.keys(schema, None)),
@@ -220,7 +226,7 @@ mod tests {
     fn below(name: &str, shape: &Shape, seen: &mut Vec<String>) {
         match shape {
             Shape::Unknown => panic!("{name} has a shape that is not known here"),
-            Shape::List(inner) | Shape::Map(inner) => below(&format!("{name}.*"), inner, seen),
+            Shape::List(inner) | Shape::Pair(inner) | Shape::Map(inner) => below(&format!("{name}.*"), inner, seen),
             Shape::Section(keys) => look(&format!("{name}."), keys, seen),
             Shape::Variants { cases, .. } => {
                 cases.iter().for_each(|case| look(&format!("{name}.{}.", case.name), &case.keys, seen));

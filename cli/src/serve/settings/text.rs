@@ -73,9 +73,11 @@ impl Lines<'_> {
 }
 
 fn leaf_value(leaf: DeValue<'_>, origin: &Origin, problems: &mut Problems) -> Value {
+    let is_number = matches!(leaf, DeValue::Integer(_));
     let read = Value::deserialize(ValueDeserializer::from(Spanned::new(0..0, leaf)));
     read.unwrap_or_else(|error| {
-        problems.add_at(origin.clone(), &[], error.message().to_owned());
+        let what = if is_number { "this number is larger than any that is meant here" } else { error.message() };
+        problems.add_at(origin.clone(), &[], what.to_owned());
         Value::Boolean(false)
     })
 }

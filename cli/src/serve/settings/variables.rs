@@ -21,7 +21,8 @@ impl Variables {
     pub(crate) fn of_process() -> Self {
         let short = |name: &str| SHORT.iter().any(|(_, short)| *short == name);
         let ours = |name: &str| {
-            name.starts_with(PREFIX) || short(name) || secrets::VARIABLES.contains(&name) || name == DOCKER_HOST
+            let others = [&secrets::VARIABLES[..], &REGIONS, &[DOCKER_HOST]].concat();
+            name.starts_with(PREFIX) || short(name) || others.contains(&name)
         };
         Self::of(env::vars_os().filter_map(|(name, value)| {
             let name = name.into_string().ok().filter(|name| ours(name))?;
@@ -39,11 +40,17 @@ impl Variables {
         self.0.get(name).map(String::as_str).filter(|value| !value.trim().is_empty())
     }
 
+    /// The Region that AWS's own command line would take.
+    pub(crate) fn region(&self) -> Option<&str> {
+        REGIONS.iter().find_map(|name| self.get(name))
+    }
+
     /// Puts the values that are set over a tree.
     pub(super) fn put_over(&self, tree: &mut Node, shape: &Shape, problems: &mut Problems) {
         let mut known: Vec<String> = OTHERS.iter().map(ToString::to_string).collect();
         self.put_keys(&[], tree, shape, &mut known, problems);
         self.put_docker_host(tree);
+        self.put_region(tree);
         for name in self.0.keys().filter(|name| name.starts_with(PREFIX) && !known.contains(name)) {
             problems.warn_at(Origin::Variable(name.clone()), "no key has this variable; it changes nothing");
         }
@@ -59,6 +66,16 @@ impl Variables {
         {
             let node = Node::from_value(host.into(), &Origin::Variable(DOCKER_HOST.into()));
             tree.put(&["engine".into(), "host".into()], node);
+        }
+    }
+
+    /// As AWS's own command line does, where nothing of ours names a Region.
+    fn put_region(&self, tree: &mut Node) {
+        let is_missing = tree.get("aws").is_some_and(|aws| aws.get("region").is_none());
+        let named = REGIONS.iter().find_map(|name| Some((*name, self.get(name)?)));
+        if let Some((name, region)) = named.filter(|_| is_missing) {
+            let node = Node::from_value(region.into(), &Origin::Variable(name.into()));
+            tree.put(&["aws".into(), "region".into()], node);
         }
     }
 
@@ -122,6 +139,7 @@ fn value(text: &str, shape: &Shape) -> Result<Value, String> {
             Ok(Value::Array(words.map(Value::from).collect()))
         }
         Shape::List(_)
+        | Shape::Pair(_)
         | Shape::Map(_)
         | Shape::Section(_)
         | Shape::Variants { .. }
@@ -136,6 +154,9 @@ const PREFIX: &str = "SELF_RUNNERS_";
 
 /// Keys with a shorter variable beside the one of the rule.
 const SHORT: [(&[&str], &str); 2] = [(&["data_dir"], "SELF_RUNNERS_DATA"), (&["github", "app_id"], "GITHUB_APP_ID")];
+
+/// Where AWS's own command line looks for the Region, in this order.
+const REGIONS: [&str; 2] = ["AWS_REGION", "AWS_DEFAULT_REGION"];
 
 /// Docker's own variable for where its engine listens.
 const DOCKER_HOST: &str = "DOCKER_HOST";

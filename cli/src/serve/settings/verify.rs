@@ -3,6 +3,8 @@
 
 use toml::Value;
 
+use crate::table::count;
+
 use super::{
     problems::Problems,
     shape::{Case, Key, Shape},
@@ -37,13 +39,18 @@ impl Look<'_> {
                     self.node(&[at, &[(n - 1).to_string()]].concat(), node, inner)
                 });
             }
+            (Shape::Pair(inner), Item::List(list)) if list.len() == 2 => {
+                // Both are looked at; one without the other says nothing.
+                let fits = |(n, node): (usize, &mut Node)| self.node(&[at, &[n.to_string()]].concat(), node, inner);
+                return !list.iter_mut().enumerate().map(fits).collect::<Vec<_>>().contains(&false);
+            }
             (Shape::Text, Item::Leaf(Value::String(_))) | (Shape::Truth, Item::Leaf(Value::Boolean(_))) => {}
             (Shape::Choice(words), Item::Leaf(Value::String(word)))
                 if words.iter().any(|(one, other)| one == word || other.contains(word)) => {}
             (Shape::Whole(most), Item::Leaf(Value::Integer(number)))
                 if u64::try_from(*number).is_ok_and(|number| number <= *most) => {}
             _ => {
-                let what = format!("this is {}; write {}", node.kind(), wanted(shape));
+                let what = unfit(node, shape);
                 self.refuse(origin, at, what);
                 return false;
             }
@@ -142,16 +149,36 @@ fn homes(shape: &Shape, name: &str) -> Vec<Vec<String>> {
     found
 }
 
+/// What is wrong with a value. One of a few words is not that of a kind.
+fn unfit(node: &Node, shape: &Shape) -> String {
+    match (shape, &node.item) {
+        (Shape::Choice(_), Item::Leaf(Value::String(word))) => {
+            format!("`{}` is none of those that there are: write {}", word.escape_debug(), wanted(shape))
+        }
+        (Shape::Pair(_), Item::List(list)) => {
+            format!("this has {}: write {}", count(list.len(), "value"), wanted(shape))
+        }
+        (Shape::Whole(_), Item::Leaf(Value::Integer(number))) => {
+            let how = if *number < 0 { "below 0" } else { "too large" };
+            format!("{number} is {how}: write {}", wanted(shape))
+        }
+        _ => format!("this is {}; write {}", node.kind(), wanted(shape)),
+    }
+}
+
 /// What is to be written, with an example.
 fn wanted(shape: &Shape) -> String {
     match shape {
         Shape::Text => "a text in quotes, as \"text\"".into(),
         Shape::Choice(words) => format!("one of {}", list(words.iter().map(|(word, _)| word.as_str()))),
+        // Nobody would write the largest that a program can hold.
+        Shape::Whole(most) if *most >= u64::from(u32::MAX) => "a whole number from 0 on".into(),
         Shape::Whole(most) => format!("a whole number from 0 to {most}"),
         Shape::Truth => "true or false, without quotes".into(),
         Shape::List(inner) if matches!(**inner, Shape::Section(_)) => {
             "a section in double brackets for each, as [[classes]]".into()
         }
+        Shape::Pair(_) => "the least and the most, as [1, 8]".into(),
         Shape::List(_) => "a list in brackets, as [\"one\", \"two\"]".into(),
         Shape::Map(inner) if **inner == Shape::Text => "a section with a text for each name".into(),
         Shape::Map(_) => "a section for each name, as [owners.acme]".into(),
