@@ -1,6 +1,10 @@
 //! ECR: whether the image of a class is there to be pulled.
 
-use aws_sdk_ecr::{Client, types::ImageIdentifier};
+use aws_sdk_ecr::{
+    Client,
+    config::{Builder, Region},
+    types::ImageIdentifier,
+};
 use controller::ports::{ErrorKind, PortError, PortResult};
 
 use crate::{
@@ -12,6 +16,7 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EcrImage {
     account: String,
+    region: String,
     repository: String,
     tag: Option<String>,
     digest: Option<String>,
@@ -23,9 +28,7 @@ impl EcrImage {
     pub fn parse(uri: &str) -> Option<Self> {
         let (host, path) = uri.split_once('/')?;
         let (account, rest) = host.split_once(".dkr.ecr.")?;
-        if !rest.contains(".amazonaws.com") {
-            return None;
-        }
+        let (region, _) = rest.split_once(".amazonaws.com")?;
         let (path, digest) = match path.split_once('@') {
             Some((path, digest)) => (path, Some(digest.to_owned())),
             None => (path, None),
@@ -34,7 +37,7 @@ impl EcrImage {
             Some((repository, tag)) => (repository, Some(tag.to_owned())),
             None => (path, digest.is_none().then(|| "latest".to_owned())),
         };
-        Some(Self { account: account.into(), repository: repository.into(), tag, digest })
+        Some(Self { account: account.into(), region: region.into(), repository: repository.into(), tag, digest })
     }
 
     /// Its size in bytes as it is pulled.
@@ -44,7 +47,9 @@ impl EcrImage {
     pub async fn size(&self, cloud: &Cloud) -> PortResult<u64> {
         let id =
             ImageIdentifier::builder().set_image_tag(self.tag.clone()).set_image_digest(self.digest.clone()).build();
-        let ask = Client::new(cloud.config()).describe_images().registry_id(&self.account);
+        // A repository is of one Region, and may be of another than the stage.
+        let config = Builder::from(cloud.config()).region(Region::new(self.region.clone())).build();
+        let ask = Client::from_conf(config).describe_images().registry_id(&self.account);
         let told = ask.repository_name(&self.repository).image_ids(id).send().await;
         let told = told.map_err(|error| self.told(&heard::hear(&error)))?;
         let image = told.image_details().first().ok_or_else(|| self.missing())?;
@@ -62,7 +67,7 @@ impl EcrImage {
             Heard::Refused { code, .. } if code == "ImageNotFoundException" => self.missing(),
             Heard::Refused { code, .. } if code == "RepositoryNotFoundException" => PortError::new(
                 ErrorKind::NotFound,
-                format!("there is no repository {name} in account {}", self.account),
+                format!("there is no repository {name} in account {} and {}", self.account, self.region),
             ),
             Heard::Refused { .. } | Heard::NoCredentials(_) | Heard::Unknown(_) => {
                 refused(&format!("look at the image in {name}"), "ecr:DescribeImages", heard)

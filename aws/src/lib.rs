@@ -13,6 +13,7 @@ pub mod environment;
 mod heard;
 pub mod images;
 pub mod logs;
+pub mod permissions;
 pub mod queue;
 pub mod quota;
 mod reach;

@@ -3,7 +3,10 @@
 //! A reference can only be made from an [`Id`], and an [`Id`] only by adding what it names, so none leads nowhere. It
 //! knows no resource type; what a property means stands where the resource is made.
 
-use std::{borrow::Cow, collections::BTreeMap};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use serde_json::{Map, Value, json};
 
@@ -136,6 +139,12 @@ impl Template {
     #[must_use]
     pub fn to_json(&self) -> Value {
         self.object(true)
+    }
+
+    /// Types of the resources.
+    #[must_use]
+    pub fn kinds(&self) -> BTreeSet<&'static str> {
+        self.resources.values().map(|resource| resource.kind).collect()
     }
 
     /// Names and descriptions of the resources.

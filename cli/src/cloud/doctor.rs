@@ -5,6 +5,7 @@ use std::{fmt, process::ExitCode};
 use aws::{
     deploy::{Deployer, Standing, is_well},
     images::EcrImage,
+    permissions,
     quota::Quota,
     secrets::{Vault, WEBHOOK_SECRET},
 };
@@ -129,7 +130,9 @@ fn look(site: Site, found: &mut Findings) {
     found.pass("credentials", format!("account {}, {}, as {}", identity.account, deployer.region, identity.arn));
     quota(&site, found);
     images(&site, found);
-    let Some(standing) = stack(&site, &deployer, found) else { return };
+    let standing = stack(&site, &deployer, found);
+    may_deploy(&site, &deployer, standing.is_some(), found);
+    let Some(standing) = standing else { return };
     let stage = match Stage::of(site, &deployer, standing) {
         Ok(stage) => stage,
         Err(failure) => return found.warn("stack", failure.to_string()),
@@ -137,18 +140,38 @@ fn look(site: Site, found: &mut Findings) {
     secrets(&stage, found);
     github(&stage, found);
     queues(&stage, found);
-    permissions(found);
+    was_allowed(found);
     state(&stage, found);
 }
 
-/// Those of whoever asks. What the functions lack shows at `state`.
-fn permissions(found: &mut Findings) {
+/// Whether IAM lets whoever asks deploy. Of a stage that is there somebody else may have done it.
+fn may_deploy(site: &Site, deployer: &Deployer, is_deployed: bool, found: &mut Findings) {
+    let Deployer { identity, region, .. } = deployer;
+    let deployment = permissions::Deployment { identity, region, stack: deployer.name() };
+    let template = site.deployment.stack().template();
+    match site.runtime.block_on(deployment.lacks(&site.cloud, &template.kinds())) {
+        Ok(lacks) if lacks.is_empty() => found.pass("permissions", "IAM allows what `deploy` and `destroy` do"),
+        Ok(lacks) => {
+            let verdict = if is_deployed { Verdict::Warn } else { Verdict::Fail };
+            for lack in lacks {
+                let text = format!("IAM does not allow {lack}; `deploy` needs it: allow it, as docs/security.md says");
+                found.add("permissions", verdict, text);
+            }
+        }
+        Err(error) => {
+            let why = error.message;
+            found.warn("permissions", format!("whether `deploy` may do its work is not known: {why}"));
+        }
+    }
+}
+
+/// Of whoever asks. What the functions lack shows at `state`.
+fn was_allowed(found: &mut Findings) {
     if found.denied {
         return found
             .fail("permissions", "something was refused, see above: docs/security.md lists what each command needs");
     }
-    let more = "what `deploy` needs beyond that shows when it runs: docs/security.md lists it";
-    found.pass("permissions", format!("what was asked so far is allowed; {more}"));
+    found.pass("permissions", "all that was asked here is allowed");
 }
 
 /// How the stack stands; `None` where there is none to look into.
@@ -187,7 +210,8 @@ fn quota(site: &Site, found: &mut Findings) {
         Ok(quota) => {
             let (never, some) = quota.faults(&site.deployment.settings.on_fargate(&site.deployment.policy));
             if never.is_empty() && some.is_empty() {
-                found.pass("quota", format!("Fargate runs up to {} vCPU at once here", quota.on_demand));
+                let Quota { on_demand, spot } = quota;
+                found.pass("quota", format!("Fargate runs up to {on_demand} vCPU at once here, and {spot} on Spot"));
             }
             never.into_iter().for_each(|text| found.fail("quota", text));
             some.into_iter().for_each(|text| found.warn("quota", text));

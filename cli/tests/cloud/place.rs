@@ -116,9 +116,14 @@ impl Place {
 
     /// The same of a command that talks to nobody.
     pub(crate) fn says_offline(&self, words: &[&str], config: &Path, stdin: &str) -> (bool, String) {
+        self.says_as(&["test", "test"], words, config, stdin)
+    }
+
+    /// The same with an access key of somebody else.
+    pub(crate) fn says_as(&self, key: &[&str; 2], words: &[&str], config: &Path, stdin: &str) -> (bool, String) {
         let mut command = Command::new(PROGRAM);
         command.args(words).arg("--config").arg(config);
-        command.env("AWS_ACCESS_KEY_ID", "test").env("AWS_SECRET_ACCESS_KEY", "test").env_remove("AWS_PROFILE");
+        command.env("AWS_ACCESS_KEY_ID", key[0]).env("AWS_SECRET_ACCESS_KEY", key[1]).env_remove("AWS_PROFILE");
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         child.stdin.take().unwrap().write_all(stdin.as_bytes()).unwrap();
         let output = child.wait_with_output().unwrap();
@@ -171,14 +176,36 @@ impl Place {
             ("route tables", "ec2", "DescribeRouteTables&Version=2016-11-15"),
             ("roles", "iam", "ListRoles&Version=2010-05-08"),
         ] {
-            let ask = self.http.post(&self.url).header("authorization", signed(service));
-            let ask = ask.header("content-type", "application/x-www-form-urlencoded");
-            let answer = ask.body(format!("Action={action}")).send().await.unwrap();
-            all.insert(name, answer.text().await.unwrap());
+            all.insert(name, self.query(service, action).await);
         }
         let apis = self.http.get(format!("{}/v2/apis", self.url)).header("authorization", signed("apigateway"));
         all.insert("APIs", apis.send().await.unwrap().text().await.unwrap());
         all
+    }
+}
+
+impl Place {
+    /// A call of AWS's older protocol: `DescribeVpcs&Version=2016-11-15`.
+    async fn query(&self, service: &str, action: &str) -> String {
+        let ask = self.http.post(&self.url).header("authorization", signed(service));
+        let ask = ask.header("content-type", "application/x-www-form-urlencoded");
+        ask.body(format!("Action={action}")).send().await.unwrap().text().await.unwrap()
+    }
+
+    /// The access key of a new user who may do what this policy says.
+    pub(crate) async fn user(&self, name: &str, policy: &Value) -> [String; 2] {
+        let policy = policy.to_string().replace('&', "%26");
+        for action in [
+            format!("CreateUser&UserName={name}"),
+            format!("PutUserPolicy&UserName={name}&PolicyName=p&PolicyDocument={policy}"),
+        ] {
+            self.query("iam", &format!("{action}&Version=2010-05-08")).await;
+        }
+        let key = self.query("iam", &format!("CreateAccessKey&UserName={name}&Version=2010-05-08")).await;
+        ["AccessKeyId", "SecretAccessKey"].map(|part| {
+            let (_, rest) = key.split_once(&format!("<{part}>")).unwrap_or_else(|| panic!("{key}"));
+            rest.split('<').next().unwrap_or_default().to_owned()
+        })
     }
 }
 

@@ -316,6 +316,15 @@ async fn doctor(stages: &'static Stages) {
     ] {
         assert!(said.contains(part), "{part}: {said}");
     }
+    // Somebody who may look and not deploy, as IAM itself says. The local AWS lets them do it all the same.
+    let policy = json!({ "Version": "2012-10-17", "Statement": [
+        { "Effect": "Allow", "Action": ["cloudformation:*", "ecs:*", "s3:*", "iam:*"], "Resource": "*" },
+    ] });
+    let [id, key] = site.place.user("looker", &policy).await;
+    let words = ["doctor", "--stage", site.stage, "--endpoint-url", &site.place.url];
+    let (_, said) = site.place.says_as(&[&id, &key], &words, &site.config, "");
+    assert!(said.contains(":user/looker") && said.contains("?     permissions  IAM does not allow lambda:"), "{said}");
+    assert!(!said.contains("iam:CreateRole") && !said.contains("cloudformation:"), "{said}");
     // The simulated GitHub sends to the API's address on this machine, which is not the one that the stack tells.
     assert!(said.contains("FAIL  webhook") && said.contains("deploy --install-webhook --stage dev"), "{said}");
     let artifacts = variable("TEST_ARTIFACTS");

@@ -294,6 +294,40 @@ fn a_permission_of_ours_that_is_missing_is_named() {
     place.deploy().failed(1, &["the permission s3:CreateBucket is missing"]);
 }
 
+/// Before it is made, and not in the middle of it.
+#[test]
+fn doctor_tells_what_deploy_is_not_allowed() {
+    let lines = |script: Script, status: &str| -> String {
+        let told = Place::with(script).run(&["doctor"]);
+        let is_one = |line: &&str| line.contains("permissions") && line.starts_with(status);
+        told.out.lines().filter(is_one).map(|line| format!("{line}\n")).collect()
+    };
+    let denied = || vec!["iam:CreateRole", "iam:DeleteRole", "sqs:CreateQueue"];
+    let open = || vec!["iam:PassRole"];
+    let nothing = Script { denied: denied(), open: open(), ..fresh("CREATE_COMPLETE", &[]) };
+    let told = lines(nothing, "FAIL");
+    let role = "iam:CreateRole, iam:DeleteRole on arn:aws:iam::111122223333:role/self-runners-dev-0";
+    assert!(
+        told.contains(role)
+            && told.contains("\nFAIL  permissions  IAM does not allow sqs:CreateQueue on ")
+            && !told.contains("PassRole"),
+        "{told}"
+    );
+    let deployed = Script { denied: denied(), ..standing(OURS, "CREATE_COMPLETE") };
+    assert!(lines(deployed, "?").contains(role));
+    let session = Some("arn:aws:sts::111122223333:assumed-role/Dev/me");
+    let all = "IAM allows what `deploy` and `destroy` do";
+    assert!(lines(Script { arn: session, ..fresh("CREATE_COMPLETE", &[]) }, "ok").contains(all));
+    let root =
+        Script { arn: Some("arn:aws:iam::111122223333:root"), denied: denied(), ..fresh("CREATE_COMPLETE", &[]) };
+    assert!(lines(root, "ok").contains(all));
+    let unasked =
+        refusing("SimulatePrincipalPolicy", "AccessDenied", "is not authorized to perform: iam:X on resource");
+    assert!(
+        lines(unasked, "?").contains("is not known: cannot ask IAM what is allowed: the permission iam:X is missing")
+    );
+}
+
 /// As a new account's: one machine of four processors fits.
 #[test]
 fn a_quota_that_is_too_small_is_told_before_anything_is_made() {

@@ -33,6 +33,11 @@ pub(crate) struct Script {
     pub(crate) events: Vec<[&'static str; 4]>,
     /// Calls that are refused: code and message.
     pub(crate) refused: BTreeMap<&'static str, [&'static str; 2]>,
+    /// Actions that IAM does not allow, and those that it cannot judge.
+    pub(crate) denied: Vec<&'static str>,
+    pub(crate) open: Vec<&'static str>,
+    /// Whose credentials are in use.
+    pub(crate) arn: Option<&'static str>,
     /// Whether a runner's task runs in the cluster.
     pub(crate) runs_a_task: bool,
     /// Fargate's processors on demand.
@@ -113,8 +118,17 @@ impl Script {
         };
         match call {
             "GetCallerIdentity" => {
-                good("<Arn>arn:aws:iam::111122223333:user/dev</Arn><UserId>U</UserId><Account>111122223333</Account>")
+                let arn = self.arn.unwrap_or("arn:aws:iam::111122223333:user/dev");
+                good(&format!("<Arn>{arn}</Arn><UserId>U</UserId><Account>111122223333</Account>"))
             }
+            "GetRole" => {
+                let arn = "arn:aws:iam::111122223333:role/aws-reserved/sso.amazonaws.com/Dev";
+                let times = "<CreateDate>2026-01-01T00:00:00Z</CreateDate>";
+                good(&format!(
+                    "<Role><Path>/</Path><RoleName>Dev</RoleName><RoleId>R</RoleId><Arn>{arn}</Arn>{times}</Role>"
+                ))
+            }
+            "SimulatePrincipalPolicy" => good(&self.simulated(text)),
             "GetServiceQuota" => (StatusCode::OK, format!(r#"{{"Quota":{{"Value":{}}}}}"#, self.quota)),
             "ListTasks" => (StatusCode::OK, json!({ "taskArns": self.tasks("RUNNING", text) }).to_string()),
             "DescribeTasks" => (StatusCode::OK, json!({ "tasks": [task()] }).to_string()),
@@ -147,6 +161,25 @@ impl Script {
             "DeleteChangeSet" => self.does(call, || good("")),
             _ => self.bucket(method, path),
         }
+    }
+
+    /// The verdict on each action that is asked about.
+    fn simulated(&self, text: &str) -> String {
+        let asked = text.replace("%3A", ":").replace("%2F", "/");
+        let principal = asked.split('&').find_map(|pair| pair.strip_prefix("PolicySourceArn="));
+        assert!(principal.is_some_and(|arn| !arn.contains("assumed-role")), "{asked}");
+        let member = |action: &str| {
+            let is_open = self.open.contains(&action);
+            let decision = if is_open || self.denied.contains(&action) { "implicitDeny" } else { "allowed" };
+            let missing = if is_open { "<member>iam:PassedToService</member>" } else { "" };
+            format!(
+                "<member><EvalActionName>{action}</EvalActionName><EvalDecision>{decision}</EvalDecision>\
+                 <MissingContextValues>{missing}</MissingContextValues></member>"
+            )
+        };
+        let actions = asked.split('&').filter(|pair| pair.starts_with("ActionNames.member."));
+        let results: String = actions.filter_map(|pair| Some(member(pair.split_once('=')?.1))).collect();
+        format!("<IsTruncated>false</IsTruncated><EvaluationResults>{results}</EvaluationResults>")
     }
 
     fn does<T>(&mut self, call: &str, answer: impl FnOnce() -> T) -> T {
