@@ -7,6 +7,7 @@ use std::sync::{
 
 use aws::{
     AccessKey, Cloud, CloudSettings, Usage,
+    cost::JOB_UNITS,
     dynamo::DynamoStore,
     stack::{PARTITION_KEY, SORT_KEY, TTL_KEY},
 };
@@ -40,6 +41,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     vec![
         trial("dynamo::it_keeps_the_contract", it_keeps_the_contract),
         trial("dynamo::eight_workers_lose_nothing", eight_workers_lose_nothing),
+        trial("dynamo::a_stopped_server_comes_back_with_all", a_stopped_server_comes_back_with_all),
         trial("dynamo::lost_answers_lose_nothing", lost_answers_lose_nothing),
         trial("dynamo::a_large_decision_is_split_or_refused", a_large_decision_is_split_or_refused),
         trial("dynamo::it_answers_as_the_core's_tables_do", it_answers_as_the_cores_tables_do),
@@ -119,6 +121,24 @@ async fn eight_workers_lose_nothing() {
     workers::work(32, async || world.open() as Arc<dyn Store>, async |_| {}).await;
 }
 
+/// Killed, it would have nothing: a DynamoDB of AWS never does that.
+async fn a_stopped_server_comes_back_with_all() {
+    let world = World::new().await;
+    world.make().await;
+    let table = world.last();
+    let World { mut server, cloud, .. } = world;
+    let open = async || Arc::new(DynamoStore::open(&cloud, &table)) as Arc<dyn Store>;
+    let world = workers::work(32, open, async |world| {
+        for ended in [8, 16, 24] {
+            workers::until_ended(&world, ended).await;
+            server.stop();
+            server.restart();
+        }
+    })
+    .await;
+    assert!(world.unknown.load(Ordering::SeqCst) > 0, "nobody noticed");
+}
+
 async fn lost_answers_lose_nothing() {
     let world = World::new().await;
     world.make().await;
@@ -173,7 +193,12 @@ async fn what_a_job_costs() {
     let still = Still::new(store.clone(), move || store.usage());
     let beside = Beside { store: still.clone(), clear: Arc::new(|| {}) };
     tokio::task::spawn_blocking(move || play_lives(beside, JOBS)).await.unwrap();
-    still.tell("DynamoDB", JOBS);
+    let all = still.tell("DynamoDB", JOBS);
+    let each = |thousandths: u64| thousandths as f64 / 1e3 / JOBS as f64;
+    let counted = (each(all.read_milliunits), each(all.write_milliunits));
+    let (reads, writes) = JOB_UNITS;
+    let is_so = (counted.0 - reads).abs() < 0.1 && (counted.1 - writes).abs() < 0.1;
+    assert!(is_so, "aws/src/cost.rs says {JOB_UNITS:?}, docs/performance.md shows a table: both are old");
 }
 
 async fn what_a_view_costs() {

@@ -86,7 +86,7 @@ impl Server {
         Self::valkey(&["--cluster-enabled", "yes", "--cluster-port", &free_port().to_string()])
     }
 
-    /// A local AWS. It keeps nothing when it is killed.
+    /// A local AWS. It writes what it has to its disk when it is stopped, and keeps nothing when it is killed.
     pub(crate) fn ministack() -> Self {
         let program = program("TEST_MINISTACK");
         let dir = tempfile::tempdir().unwrap();
@@ -94,6 +94,7 @@ impl Server {
         Self::start(dir, move |port| {
             let mut command = Command::new(&program);
             command.env("GATEWAY_PORT", port.to_string()).env("STATE_DIR", &path).current_dir(&path);
+            command.env("PERSIST_STATE", "1");
             command
         })
     }
@@ -112,6 +113,13 @@ impl Server {
     /// SIGKILL: nothing is tidied up.
     pub(crate) fn kill(&mut self) {
         end(&self.child);
+    }
+
+    /// SIGTERM: connections end in the middle of what is asked, and what was answered is written.
+    pub(crate) fn stop(&mut self) {
+        let mut child = self.child.lock().unwrap();
+        let asked = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+        assert!(asked.success() && child.wait().is_ok());
     }
 
     /// Starts it again where it was.

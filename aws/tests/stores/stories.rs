@@ -41,7 +41,7 @@ impl Still {
     }
 
     /// What each of so many jobs cost, by the operations of the store; for `--nocapture`.
-    pub(crate) fn tell(&self, name: &str, jobs: usize) {
+    pub(crate) fn tell(&self, name: &str, jobs: usize) -> Usage {
         say(format_args!("{name}, each of {jobs} jobs with its share of sweeps:"));
         say(format_args!("| operation | times | requests | rows read | rows written | read units | write units |"));
         let mut all = (0, Usage::default());
@@ -51,6 +51,7 @@ impl Still {
             say(format_args!("{}", line(what, *times, usage, jobs)));
         }
         say(format_args!("{}", line("all", all.0, &all.1, jobs)));
+        all.1
     }
 
     fn call<T, F>(&self, what: &'static str, work: impl FnOnce(Arc<dyn Store>) -> F) -> T

@@ -140,7 +140,7 @@ async fn what_a_job_costs() {
     let server = Server::valkey(&[]);
     let (still, beside) = beside(&server).await;
     tokio::task::spawn_blocking(move || play_lives(beside, JOBS)).await.unwrap();
-    still.tell("Valkey", JOBS);
+    let _all = still.tell("Valkey", JOBS);
 }
 
 async fn what_a_view_costs() {
