@@ -46,7 +46,8 @@ pub(crate) fn stay() -> ! {
             if gap.reach().await.is_some() {
                 gap.tell_of_stopped().await;
                 if look.is_multiple_of(LOOKS_A_SWEEP) {
-                    gap.sweep().await;
+                    // The schedule tries again: a stage may have no secret yet, or be about to go.
+                    let _failed = gap.sweep().await.map_err(|why| tell(&why));
                 }
             }
             tokio::time::sleep(LOOK_EACH).await; // deadline

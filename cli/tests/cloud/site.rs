@@ -170,7 +170,7 @@ impl Site {
             }
             self.gap.tell_of_stopped().await;
             if look % LOOKS_A_SWEEP == 0 {
-                self.gap.sweep().await;
+                self.gap.sweep().await.unwrap();
             }
             tokio::time::sleep(LOOK_EACH).await; // deadline
         }
