@@ -248,18 +248,23 @@ impl Controller {
         if let Some(until_ms) = self.github_budget(scope.owner(), points).await? {
             return Ok(Done::NotBefore(until_ms));
         }
+        match self.delete_registered(runner, scope, claims).await {
+            // GitHub still takes a dead runner for busy, and fails the job after a while; or it lets us do nothing here any
+            // more. The sweep comes back to a registration that nothing stands behind.
+            Err(error) if tries >= DEREGISTER_TRIES && is_of_a_kind_that_stays(error.kind) => {
+                warn!(runner.name = %runner, %error, "left to the sweep");
+                Ok(Done::Yes)
+            }
+            done => done.map(|()| Done::Yes),
+        }
+    }
+
+    async fn delete_registered(&self, runner: &RunnerName, scope: &Scope, claims: u32) -> PortResult<()> {
         for id in self.registered(runner, scope, claims).await? {
             let deleted = self.ports.github.delete_runner(scope, id).await;
-            match self.heed(scope.owner(), deleted).await {
-                // GitHub still takes a dead runner for busy. It fails the job after a while; the sweep comes back.
-                Err(error) if error.kind == ErrorKind::Conflict && tries >= DEREGISTER_TRIES => {
-                    warn!(runner.name = %runner, %error, "left to the sweep");
-                }
-                Err(error) => return Err(error),
-                Ok(()) => {}
-            }
+            self.heed(scope.owner(), deleted).await?;
         }
-        Ok(Done::Yes)
+        Ok(())
     }
 
     /// What a runner may have registered: looked up by name if it claimed a few times, else found in the list.
@@ -364,4 +369,9 @@ impl Controller {
 fn backoff_ms(tries: u32, nonce: u64) -> u64 {
     let full_ms = (RETRY_FIRST_MS << tries.min(16)).min(RETRY_MAX_MS);
     full_ms / 2 + nonce % (full_ms / 2 + 1)
+}
+
+/// Whether another try alone will not help.
+fn is_of_a_kind_that_stays(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::Conflict | ErrorKind::Denied | ErrorKind::NotFound | ErrorKind::Invalid)
 }

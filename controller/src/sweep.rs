@@ -10,7 +10,7 @@ use fleet::{
     event::{Event, Registration},
     ids::{Repo, RunId, Scope},
     policy::Policy,
-    reconcile::{Answer, Findings, Probe, Sight, Verdict, judge, repositories},
+    reconcile::{Answer, Findings, Probe, Sight, Verdict, aside_key, judge, repositories},
     rota::How,
     runner::{Runner, RunnerState},
 };
@@ -130,8 +130,12 @@ impl Controller {
         self.sweeps.fetch_add(1, Ordering::Relaxed);
         let policy = self.policy();
         let scan = store.scan().await?;
-        let findings = self.look(&policy, &scan, &mut round).await;
-        self.follow(&findings, &mut round).await;
+        let mut findings = self.look(&policy, &scan, &mut round).await;
+        for event in self.follow(&findings, &mut round).await {
+            self.forget_aside(&event, &mut findings);
+        }
+        // Before anything that may take its time: what is suspected by now is confirmed by a later sweep alone.
+        store.set_suspicions(std::mem::take(&mut findings.suspicions)).await?;
         for probe in self.in_turn(&findings.probes) {
             if round.has_time(Phase::Follow) {
                 self.probe(probe, &scan, &mut round).await;
@@ -140,7 +144,6 @@ impl Controller {
         if self.settings.redeliver {
             self.redeliver_failed(&policy, &mut round).await;
         }
-        store.set_suspicions(findings.suspicions).await?;
         store.expire(self.ports.clock.now_ms()).await?;
         // Freed at once, so that a restart need not wait for it.
         let ended_ms = self.ports.clock.now_ms();
@@ -151,7 +154,7 @@ impl Controller {
 
     /// Looks at all three and judges.
     async fn look(&self, policy: &Policy, scan: &Scan, round: &mut Round) -> Findings {
-        let tasks = self.ports.compute.list().await;
+        let tasks = round.in_time(Phase::Runners, self.ports.compute.list()).await;
         let tasks = round.keep(tasks, "the engine's machines cannot be listed");
         let repos = self.repositories(policy, scan, round).await;
         let registrations = self.registrations(policy, scan, &repos, round).await;
@@ -175,6 +178,14 @@ impl Controller {
         polls.asides.learn(&findings.suspicions, sight.now_ms);
         polls.asides.add_to(&mut findings.suspicions);
         findings
+    }
+
+    /// A job that could not be set aside is news to the next sweep too: its reason is not recorded yet.
+    fn forget_aside(&self, event: &Event, findings: &mut Findings) {
+        if let Event::Job { facts, .. } = event {
+            findings.suspicions.remove(&aside_key(&facts.repo, facts.id));
+            self.polls().asides.forget(facts.id);
+        }
     }
 
     /// What is stored, and what the poller has set aside since.
@@ -294,28 +305,31 @@ impl Controller {
         matches!(round.keep(answer, "the rate budget cannot be read"), Some(None))
     }
 
-    async fn follow(&self, findings: &Findings, round: &mut Round) {
+    /// Handles what was found; what could not be, or had no time.
+    async fn follow(&self, findings: &Findings, round: &mut Round) -> Vec<Event> {
         round.swept.events += findings.events.len();
-        let mut all = true;
+        let mut left = Vec::new();
         for batch in findings.events.chunks(BATCH_EVENTS) {
-            if !round.has_time(Phase::Follow) {
-                all = false;
-                break;
-            }
-            if self.handle(batch).await.is_ok() {
+            if round.has_time(Phase::Follow) && self.handle(batch).await.is_ok() {
                 continue;
             }
             // One that cannot be handled must not keep the others from it.
             for event in batch {
-                let one = self.handle(std::slice::from_ref(event)).await;
-                all &= round.keep(one, "an event cannot be handled").is_some();
+                let is_done = round.has_time(Phase::Follow) && {
+                    let one = self.handle(std::slice::from_ref(event)).await;
+                    round.keep(one, "an event cannot be handled").is_some()
+                };
+                if !is_done {
+                    left.push(event.clone());
+                }
             }
         }
-        if findings.inventory && all {
+        if findings.inventory && left.is_empty() {
             let done = self.handle(&[Event::Inventory]).await;
             round.keep(done, "the inventory cannot be stored");
         }
         self.balance().await;
+        left
     }
 
     async fn probe(&self, probe: &Probe, scan: &Scan, round: &mut Round) {
@@ -325,7 +339,7 @@ impl Controller {
             return;
         }
         round.swept.probes += 1;
-        let answer = self.read(probe).await;
+        let answer = round.in_time(Phase::Follow, self.read(probe)).await;
         let answer = self.heed(owner(probe).unwrap_or_default(), answer).await;
         let Some(answer) = round.keep(answer, "a direct read failed") else { return };
         match judge(probe, answer, &scan.open_jobs) {
@@ -408,7 +422,7 @@ impl Controller {
             if !round.has_time(Phase::Follow) || !self.may_read(scope.owner(), READ_POINTS, round).await {
                 continue;
             }
-            let failed = self.ports.github.failed_deliveries(&scope, since_ms).await;
+            let failed = round.in_time(Phase::Follow, self.ports.github.failed_deliveries(&scope, since_ms)).await;
             let failed = self.heed(scope.owner(), failed).await;
             if !named && failed.as_ref().is_err_and(|error| error.kind == ErrorKind::NotFound) {
                 // Nobody said that each repository which is found has a webhook of ours.

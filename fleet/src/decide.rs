@@ -430,7 +430,13 @@ impl<'a> Draft<'a> {
         }
         match self.view.runners.get(&runner.name) {
             Some(row) if !row.value.state.is_live() => Outcome::Go,
-            Some(_) | None => Outcome::Accepted(input.label().into()),
+            // A try whose end is not known keeps it from being given up; its pool waits, with the reason, all the same.
+            Some(_) | None => {
+                if let RunnerInput::NotOutfitted { refused: Some(why), .. } = input {
+                    self.hold(&runner.pool, NoticeKind::Denied, &format!("GitHub refuses to register runners: {why}"));
+                }
+                Outcome::Accepted(input.label().into())
+            }
         }
     }
 
@@ -663,7 +669,8 @@ impl<'a> Draft<'a> {
             registration: None,
             created_ms: task.created_ms,
             boot_deadline_ms: self.now_ms + class.boot_timeout_ms,
-            life_deadline_ms: task.created_ms + class.lifetime_ms(&task.pool.labels),
+            // Its first deadline, which began with the answer to its launch, is not known: none is stopped before that.
+            life_deadline_ms: self.now_ms + class.lifetime_ms(&task.pool.labels),
             taken_back: None,
             outfit: Outfit::of(&class),
             state: RunnerState::Starting,

@@ -105,6 +105,11 @@ impl Asides {
         }
     }
 
+    /// One that was not recorded after all.
+    pub(crate) fn forget(&mut self, job: JobId) {
+        self.0.remove(&job);
+    }
+
     /// Adds them to what a sweep stores.
     pub(crate) fn add_to(&self, suspicions: &mut BTreeMap<String, u64>) {
         for (id, (repo, at_ms)) in &self.0 {

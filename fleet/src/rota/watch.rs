@@ -123,5 +123,7 @@ impl Watch {
         self.failures += 1;
         self.closed_ms = now_ms + wait_ms;
         self.looked_ms.get_or_insert(now_ms);
+        // Behind the others, who would wait for a slow one again and again.
+        self.listed_ms = Some(now_ms);
     }
 }

@@ -23,6 +23,8 @@ pub struct HubFaults {
     pub reorder_permille: u32,
     /// A REST call answers 502 and does nothing.
     pub rest_5xx_permille: u32,
+    /// Every REST call is refused, as after the App was taken away or the token revoked.
+    pub rest_denied: bool,
     /// Requests an hour, the primary limit (GitHub's: [`super::limits::PRIMARY_PER_HOUR`]).
     pub rest_rate_primary: Option<u32>,
     /// Points a minute, the secondary limit (GitHub's: [`super::limits::SECONDARY_PER_MINUTE`]).
@@ -56,6 +58,7 @@ impl Default for HubFaults {
             late_max_ms: 0,
             reorder_permille: 0,
             rest_5xx_permille: 0,
+            rest_denied: false,
             rest_rate_primary: None,
             rest_rate_secondary: None,
             read_lag_ms: 0,

@@ -122,6 +122,9 @@ impl Hub {
         self.windows.requests += 1;
         self.windows.calls.made += 1;
         self.windows.points += points;
+        if self.faults.rest_denied && faulty {
+            return Err(RestError::new(401, "Bad credentials"));
+        }
         if self.strikes(now_ms, self.faults.rest_5xx_permille, seen::REST_5XX) {
             return Err(RestError::new(502, "Server Error"));
         }

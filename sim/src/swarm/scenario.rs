@@ -76,6 +76,7 @@ fn hub_faults(profile: &Profile, rng: &mut Rng) -> HubFaults {
         late_max_ms: 120_000,
         reorder_permille: some(100),
         rest_5xx_permille: some(50),
+        rest_denied: false,
         rest_rate_primary: (some(1_000) > 1_500).then_some(400),
         rest_rate_secondary: (some(1_000) > 700).then_some(300),
         read_lag_ms: u64::from(some(20_000)),

@@ -74,6 +74,43 @@ fn a_job_that_is_cancelled_while_github_fails_costs_no_machine() {
     assert_eq!(told.started, 0);
 }
 
+/// Each runner that was given up left a clean-up behind which GitHub refused for ever.
+#[test]
+fn while_github_refuses_all_nothing_piles_up() {
+    let story = without_a_route().may_tell(NoticeKind::EffectFailing).may_tell(NoticeKind::Denied);
+    let told = story.run(|world| async move {
+        world.github(|hub, _| hub.faults.rest_denied = true);
+        let job = world.push("globex/one", LINUX);
+        let mut most = 0;
+        for _ in 0..12 {
+            world.pass(3_600_000).await;
+            most = most.max(world.effects());
+        }
+        assert!(most <= 4, "{most} effects wait");
+        world.github(|hub, _| hub.faults.rest_denied = false);
+        world.until_done(job).await;
+    });
+    assert_eq!(told.started, 1);
+}
+
+/// Between the row and the launch minutes may pass, and only the row knew of them.
+#[test]
+fn a_machine_whose_row_was_lost_lives_its_whole_lifetime() {
+    const MINUTE: u64 = 60_000;
+    let story = without_a_route().policy(|policy| policy.classes[0].max_lifetime_ms = 30 * MINUTE);
+    let story = story.may_tell(NoticeKind::EffectFailing).tells(NoticeKind::TaskAdopted);
+    let told = story.faults(|faults| faults.rest_5xx_permille = 1_000).run(|world| async move {
+        let job = world.push("globex/one", LINUX);
+        world.lasts(job, 25 * MINUTE);
+        world.pass(10 * MINUTE).await;
+        world.github(|hub, _| hub.faults.rest_5xx_permille = 0);
+        world.until_running(job).await;
+        world.empty_store();
+        world.until_done(job).await;
+    });
+    assert_eq!(told.started, 1);
+}
+
 #[test]
 fn jobs_that_are_cancelled_while_the_rate_budget_is_empty_cost_no_machine() {
     let story = without_a_route().profile(|profile| profile.launches_at_once = 1_000).policy(|policy| {
