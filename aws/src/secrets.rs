@@ -256,6 +256,9 @@ fn age(version: &GetSecretValueOutput) -> Duration {
 
 /// The value in its JSON. Nothing of what is there is said.
 fn value(id: &str, kind: SecretKind, version: &GetSecretValueOutput) -> PortResult<Secret> {
+    if version.secret_string().is_some_and(|text| text.trim().is_empty()) {
+        return Err(PortError::new(ErrorKind::NotFound, format!("the secret {id} has no value: {}", set(id, kind))));
+    }
     let json: Option<Value> = version.secret_string().and_then(|text| serde_json::from_str(text).ok());
     let text = json.as_ref().and_then(|json| json.get(kind.field)?.as_str()).map(str::trim);
     text.filter(|text| !text.is_empty()).map(Secret::new).ok_or_else(|| {

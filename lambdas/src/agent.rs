@@ -49,7 +49,7 @@ impl AgentFunction {
         let (token, claim) = read::<ClaimRequest>(request)?;
         let controller = &self.caller.controller;
         let mut claimed = controller.claim(token, &claim).await;
-        if matches!(claimed, Err(Refusal::Token)) && self.has_other_keys().await {
+        if matches!(claimed, Err(Refusal::Token)) && self.has_other_keys().await? {
             claimed = controller.claim(token, &claim).await;
         }
         respond(claimed)
@@ -59,19 +59,22 @@ impl AgentFunction {
         let (token, report) = read::<ReportRequest>(request)?;
         let controller = &self.caller.controller;
         let mut reported = controller.report(token, &report).await;
-        if matches!(reported, Err(Refusal::Token)) && self.has_other_keys().await {
+        if matches!(reported, Err(Refusal::Token)) && self.has_other_keys().await? {
             reported = controller.report(token, &report).await;
         }
         respond(reported)
     }
 
-    /// Whether the keys were read again: they may have been changed since this copy began.
-    async fn has_other_keys(&self) -> bool {
-        let again = self.secret.again().await;
-        let keys = again.inspect_err(|error| warn!(%error, "the keys of claims cannot be read again")).ok().flatten();
-        let Some(keys) = keys else { return false };
+    /// Whether the keys were read again: they may have been changed since this copy began. While they cannot be read it is
+    /// not known whether a token is wrong, and an agent that is refused does not ask again.
+    async fn has_other_keys(&self) -> Result<bool, Answer> {
+        let again = self.secret.again().await.map_err(|error| {
+            warn!(%error, "the keys of claims cannot be read again");
+            unavailable("the keys of claims cannot be read now")
+        })?;
+        let Some(keys) = again else { return Ok(false) };
         self.caller.controller.set_claim_keys(keys);
-        true
+        Ok(true)
     }
 }
 

@@ -9,11 +9,17 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use aws::secrets::{AGAIN_AFTER, PREVIOUS_FOR, SecretKind, Vault, Versions};
-use controller::{ports::PortResult, token::ClaimKeys};
+use controller::{
+    ports::{PortError, PortResult},
+    token::ClaimKeys,
+};
 use tokio::{sync::Mutex, time::Instant};
 
 /// For so long both values are taken after a change.
 const TAKEN_FOR: Duration = Duration::from_secs(48 * 3_600);
+
+/// After a read that failed the next one is made no sooner.
+const FAILED_FOR: Duration = Duration::from_secs(2);
 
 /// Where keys are read again.
 #[async_trait]
@@ -29,14 +35,27 @@ pub struct ClaimSecret {
     stage: String,
     arn: String,
     kind: SecretKind,
-    read_at: Mutex<Instant>,
+    last: Mutex<LastRead>,
+}
+
+/// When the keys were read, and why they were not.
+#[derive(Debug)]
+struct LastRead {
+    at: Instant,
+    failed: Option<PortError>,
 }
 
 impl ClaimSecret {
     /// That of a stage. Read by the caller first, with [`ClaimSecret::read`].
     #[must_use]
     pub fn new(vault: Vault, stage: &str, arn: &str, kind: SecretKind) -> Self {
-        Self { vault, stage: stage.into(), arn: arn.into(), kind, read_at: Mutex::new(Instant::now()) }
+        Self {
+            vault,
+            stage: stage.into(),
+            arn: arn.into(),
+            kind,
+            last: Mutex::new(LastRead { at: Instant::now(), failed: None }),
+        }
     }
 
     /// Reads the keys.
@@ -53,12 +72,15 @@ impl ClaimSecret {
 impl KeysAgain for ClaimSecret {
     /// Strangers can send wrong tokens as fast as they like, and each read costs.
     async fn again(&self) -> PortResult<Option<ClaimKeys>> {
-        let mut read_at = self.read_at.lock().await;
-        if read_at.elapsed() < AGAIN_AFTER {
-            return Ok(None);
+        let mut last = self.last.lock().await;
+        match &last.failed {
+            Some(error) if last.at.elapsed() < FAILED_FOR => return Err(error.clone()),
+            None if last.at.elapsed() < AGAIN_AFTER => return Ok(None),
+            Some(_) | None => {}
         }
-        *read_at = Instant::now();
-        self.read().await.map(Some)
+        let read = self.read().await;
+        *last = LastRead { at: Instant::now(), failed: read.as_ref().err().cloned() };
+        read.map(Some)
     }
 }
 

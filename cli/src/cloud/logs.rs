@@ -65,7 +65,8 @@ pub(crate) fn command(args: &LogsArgs) -> Result<ExitCode, Failure> {
 }
 
 fn told(line: &Line) -> String {
-    format!("{}  {}\n", terminal::utc(line.at_ms), terminal::word(&line.text))
+    // Lambda's own lines have tabs between their parts.
+    format!("{}  {}\n", terminal::utc(line.at_ms), terminal::word(&line.text.replace('\t', "  ")))
 }
 
 impl Place {

@@ -118,7 +118,7 @@ fn list(args: &StageArgs) -> Result<ExitCode, Failure> {
             Ok(_) => terminal::say(&format!("{path}: set")),
             Err(error) if matches!(error.kind, ErrorKind::NotFound | ErrorKind::Invalid) => {
                 missing = true;
-                terminal::say(&format!("{path}: {}", error.message));
+                terminal::say(&error.message);
             }
             Err(error) => return Err(told(error)),
         }
