@@ -1,7 +1,7 @@
 //! Each call of a function is permitted by its role, and each permission of its role is used, or implied by something that
 //! is, with the source.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, path::Path};
 
 use serde_json::Value;
 
@@ -34,11 +34,6 @@ const IMPLIED: &[Implied] = &[
         "sqs:GetQueueAttributes",
         "the event source mapping; AWS Lambda: Using Lambda with Amazon SQS, execution role",
     ),
-    (
-        SCALER,
-        "sqs:ChangeMessageVisibility",
-        "the event source mapping, with partial failures; Amazon SQS: API permissions",
-    ),
     (CORES, "dynamodb:PutItem", "an item of a transaction; Amazon DynamoDB: transactions, IAM"),
     (CORES, "dynamodb:UpdateItem", "an item of a transaction; Amazon DynamoDB: transactions, IAM"),
     (CORES, "dynamodb:DeleteItem", "an item of a transaction; Amazon DynamoDB: transactions, IAM"),
@@ -56,7 +51,27 @@ const IMPLIED: &[Implied] = &[
         "the words of a decision of many events, which no transaction holds: aws/src/dynamo/write.rs",
     ),
     (CORES, "sqs:SendMessage", "a wake-up, which not each function had a reason for"),
+    // With a key of one's own.
+    (
+        ALL,
+        "kms:Decrypt",
+        "secrets, queue and table; AWS Secrets Manager: Permissions for the KMS key; Amazon SQS: Key management",
+    ),
+    (ALL, "kms:GenerateDataKey", "what is put into the queue; Amazon SQS: Configuring KMS permissions for producers"),
+    // With functions inside the VPC.
+    (ALL, "ec2:AssignPrivateIpAddresses", VPC),
+    (ALL, "ec2:CreateNetworkInterface", VPC),
+    (ALL, "ec2:DeleteNetworkInterface", VPC),
+    (ALL, "ec2:DescribeNetworkInterfaces", VPC),
+    (ALL, "ec2:DescribeSubnets", VPC),
+    (ALL, "ec2:UnassignPrivateIpAddresses", VPC),
 ];
+
+/// Lambda's own interfaces.
+const VPC: &str = "a function inside the VPC; AWS managed policy AWSLambdaVPCAccessExecutionRole";
+
+/// Variants that no story deploys: a key of one's own, and functions inside the VPC.
+const OTHERS: &str = "[aws]\nkms_key = \"arn:aws:kms:eu-central-1:111122223333:key/0\"\nstate = \"valkey\"\n";
 
 /// The functions that start and stop machines.
 const ENGINES: [&str; 2] = ["ScalerHandler", "SweepHandler"];
@@ -72,12 +87,8 @@ fn needed(call: &str) -> Vec<&str> {
 
 /// Panics with what does not fit.
 pub(crate) fn judge(site: &Site, calls: &Calls) {
-    let template: Value = {
-        let (well, said) = site.place.says_offline(&["template", "--format", "json"], &site.config, "");
-        assert!(well, "{said}");
-        serde_json::from_str(&said).unwrap()
-    };
-    for function in ["WebhookHandlerGHA", "ScalerHandler", "SweepHandler", "AgentHandler", "HelloHandler"] {
+    let template = template(site, &site.config);
+    for function in ALL.iter().copied() {
         let allowed = allowed(&template["Resources"][format!("{function}Role")]);
         let of = calls.keys().filter(|(name, _)| *name == site.gap.function(function));
         let used: BTreeSet<&str> = of.flat_map(|(_, call)| needed(call)).collect();
@@ -88,12 +99,39 @@ pub(crate) fn judge(site: &Site, calls: &Calls) {
         let by_twins: BTreeSet<&str> = of_twins.flat_map(|(_, call)| needed(call)).collect();
         let forbidden: Vec<_> = used.iter().filter(|action| !allowed.contains(**action)).collect();
         assert!(forbidden.is_empty(), "{function} calls what it may not: {forbidden:?}");
-        let implied =
-            |action: &str| IMPLIED.iter().any(|(whose, name, _)| *name == action && whose.contains(&function));
         let idle: Vec<_> =
-            allowed.iter().filter(|action| !by_twins.contains(action.as_str()) && !implied(action)).collect();
+            allowed.iter().filter(|action| !by_twins.contains(action.as_str()) && !implied(function, action)).collect();
         assert!(idle.is_empty(), "{function} may what it never does: {idle:?}");
     }
+}
+
+fn implied(function: &str, action: &str) -> bool {
+    IMPLIED.iter().any(|(whose, name, _)| *name == action && whose.contains(&function))
+}
+
+/// What the variants allow beyond what the stage does is implied too, and each implied permission is somebody's.
+pub(crate) fn judge_variants(site: &Site) {
+    let text = std::fs::read_to_string(&site.config).unwrap();
+    let other = site.config.with_extension("variants.toml");
+    std::fs::write(&other, text.replace("[aws]\n", OTHERS)).unwrap();
+    let (usual, variant) = (template(site, &site.config), template(site, &other));
+    let mut given = BTreeSet::new();
+    for function in ALL.iter().copied() {
+        let of = |template: &Value| allowed(&template["Resources"][format!("{function}Role")]);
+        let (usual, variant) = (of(&usual), of(&variant));
+        let more: Vec<_> = variant.difference(&usual).filter(|action| !implied(function, action)).collect();
+        assert!(more.is_empty(), "{function} may, with a key or inside the VPC, what nothing shows: {more:?}");
+        given.extend(usual.into_iter().chain(variant).map(|action| (function, action)));
+    }
+    let is_given = |whose: &[&str], action: &str| given.iter().any(|(name, one)| whose.contains(name) && one == action);
+    let stale: Vec<_> = IMPLIED.iter().filter(|(whose, action, _)| !is_given(whose, action)).collect();
+    assert!(stale.is_empty(), "nobody has these: {stale:?}");
+}
+
+fn template(site: &Site, config: &Path) -> Value {
+    let (well, said) = site.place.says_offline(&["template", "--format", "json"], config, "");
+    assert!(well, "{said}");
+    serde_json::from_str(&said).unwrap()
 }
 
 fn allowed(role: &Value) -> BTreeSet<String> {

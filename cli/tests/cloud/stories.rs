@@ -423,6 +423,7 @@ async fn permissions(stages: &'static Stages) {
     for site in [&stages.dev, &stages.qa] {
         crate::permissions::judge(site, &calls);
     }
+    crate::permissions::judge_variants(&stages.dev);
 }
 
 async fn destroyed(stages: &'static Stages) {

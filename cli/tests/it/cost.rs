@@ -25,7 +25,13 @@ fn the_document_is_what_the_command_says() {
         let free = if free > 0.0 { free.to_string() } else { String::new() };
         format!("| `{name}` | {usd} | {free} | {source} |\n")
     };
+    // Of all that it says only the hours.
+    let hours = |text: &str| {
+        let from = text.find("RUNNER, AN HOUR").unwrap();
+        text[from..].split("\n\n").next().unwrap().to_owned()
+    };
     let made = PROSE
+        .replace("{sizes}", &hours(&of("sizes.toml", &sizes())))
         .replace("{dynamodb}", of("dynamodb.toml", USUAL).trim_end())
         .replace("{valkey}", of("valkey.toml", &format!("{USUAL}state = \"valkey\"\n")).trim_end())
         .replace("{prices}", prices.sources().map(row).collect::<String>().trim_end());
@@ -35,6 +41,23 @@ fn the_document_is_what_the_command_says() {
     }
     let there = fs::read_to_string(&at).unwrap_or_default();
     assert!(there == made, "docs/cost.md is old: `UPDATE_DOCS=1 cargo test -p self-runners --features aws` and look");
+}
+
+/// A class for each of some sizes and each architecture.
+fn sizes() -> String {
+    let sizes = [(1, 2), (2, 8), (4, 16), (8, 32), (16, 64)];
+    let class = |arch: &'static str| {
+        sizes.map(|(cpu, gb)| {
+            format!(
+                "[[classes]]\nname = \"{arch}-{cpu}\"\nlabels = [\"self-hosted\", \"{arch}-{cpu}\"]\nsize = {{ cpu_milli = {}, \
+                 memory_mb = {}, disk_gb = 75, arch = \"{arch}\" }}\n",
+                cpu * 1_000,
+                gb * 1_024
+            )
+        })
+    };
+    let classes = ["arm64", "x86_64"].map(|arch| class(arch).concat()).concat();
+    format!("{USUAL}{classes}")
 }
 
 #[test]
