@@ -5,12 +5,18 @@ use std::time::{Duration, SystemTime};
 use controller::settings::EFFECT_TIMEOUT_MS;
 use lambda_runtime::Context;
 use tokio::time::Instant;
+use tracing_subscriber::fmt::MakeWriter;
 
 /// Logs as JSON lines, which CloudWatch's queries understand. `RUST_LOG` is not read: a log must not depend on who calls.
 pub fn log() {
+    log_to(std::io::stdout);
+}
+
+/// The same to somewhere else.
+pub fn log_to(out: impl for<'a> MakeWriter<'a> + Send + Sync + 'static) {
     let subscriber = tracing_subscriber::fmt().json().flatten_event(true).with_ansi(false).without_time();
     // A second call finds one that is set already.
-    let _set = subscriber.with_max_level(tracing::Level::INFO).try_init();
+    let _set = subscriber.with_max_level(tracing::Level::INFO).with_writer(out).try_init();
 }
 
 /// Until when a call may begin something: what is in hand then must be finished before the function is cut off.

@@ -1,6 +1,7 @@
 //! `ScalerHandler` between a simulated GitHub and a simulated ECS.
 
 use std::{
+    io::{self, Write},
     sync::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering},
@@ -53,6 +54,7 @@ use tokio::time::Instant;
 use crate::bench::request;
 
 const STAGE: &str = "dev";
+const TOKEN: &str = "ghs_a0token0of0this0test";
 const CLAIM_KEY: &str = "a-claim-key-of-this-test";
 const CLUSTER: &str = "self-runners-dev";
 
@@ -102,11 +104,11 @@ impl Desk {
         let ecs = serve(region).await.unwrap();
         let mut hub = Hub::new(7);
         hub.add_repo(&Repo::parse("acme/web").unwrap(), false);
-        let github = http::serve(hub, Options::new("token", "secret")).await.unwrap();
+        let github = http::serve(hub, Options::new(TOKEN, "secret")).await.unwrap();
         let (store, wall) = (Arc::new(MemStore::new()), Arc::new(Wall(AtomicU64::new(1))));
         let base = github::Settings { base_url: github.url().to_owned(), ..github::Settings::default() };
         let ports = Ports {
-            github: Arc::new(Client::new(base, Arc::new(StaticToken::new("token")), wall.clone()).unwrap()),
+            github: Arc::new(Client::new(base, Arc::new(StaticToken::new(TOKEN)), wall.clone()).unwrap()),
             compute: Arc::new(EcsEngine::new(&cloud(ecs.url()).await, engine())),
             store: store.clone(),
             notifier: Arc::new(Deaf),
@@ -281,6 +283,54 @@ async fn a_claim_that_was_signed_after_a_change_makes_the_keys_be_read_again() {
         function.answer(&request).await.status
     };
     assert_eq!((call(&token).await, call("Bearer guess").await), (200, 401));
+}
+
+/// A log of a function: all lines of this program, whichever test writes them.
+static LOG: Mutex<Vec<u8>> = Mutex::new(Vec::new());
+
+struct Tail;
+
+impl Write for Tail {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        LOG.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A function's whole life: a runner is started, claims its credentials, and somebody guesses.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_secret_is_in_the_log_of_a_function_that_works() {
+    lambdas::start::log_to(|| Tail);
+    let desk = Desk::open(|_| {}).await;
+    desk.answer(&[queued(1), "{ghs_a0token0of0this0test".into()]).await;
+    let runner = desk.store.scan().await.unwrap().runners[0].name.clone();
+    let token = ClaimKeys::new(STAGE, vec![Secret::new(CLAIM_KEY)]).make(&runner, 1).unwrap();
+    let function = AgentFunction { caller: desk.function.caller.clone(), secret: Arc::new(Keys::default()) };
+    let claim = format!(r#"{{"protocol":1,"runner":"{runner}","attempt":1}}"#);
+    let call = async |token: &str| {
+        let headers = [("authorization", format!("Bearer {token}"))];
+        let headers = headers.each_ref().map(|(name, value)| (*name, value.as_str()));
+        function.answer(&request("POST", "/agent/v1/claim", &headers, &claim, false)).await
+    };
+    assert_eq!(call("a-guess-of-somebody").await.status, 401);
+    let answer = call(token.expose()).await;
+    let text = answer.body.to_string();
+    let words = text.split('"').filter(|word| word.len() > 60);
+    let given: Vec<String> = words.map(str::to_owned).collect();
+    assert!(!given.is_empty(), "credentials are among {text}");
+    SweepFunction { caller: desk.function.caller.clone() }.answer(Instant::now() + Duration::from_secs(20)).await;
+    let log = String::from_utf8_lossy(&LOG.lock().unwrap()).into_owned();
+    assert!(
+        log.contains("swept") && log.contains("do not understand") && log.contains("gave a runner its credentials"),
+        "{log}"
+    );
+    for secret in given.iter().map(String::as_str).chain([TOKEN, CLAIM_KEY, token.expose(), "a-guess-of-somebody"]) {
+        assert!(!log.contains(secret), "{secret:.20}… is in the log");
+    }
 }
 
 fn desk_token(header: &str) -> &str {
