@@ -144,7 +144,8 @@ async fn lost_answers_lose_nothing() {
     world.make().await;
     let cloud = cloud(&format!("http://127.0.0.1:{}", lossy(world.server.port(), 30).await)).await;
     let open = async || Arc::new(DynamoStore::open(&cloud, &world.last())) as Arc<dyn Store>;
-    workers::work(24, open, async |_| {}).await;
+    let world = workers::work(24, open, async |_| {}).await;
+    assert!(world.unknown.load(Ordering::SeqCst) > 0, "no answer was lost");
 }
 
 async fn a_large_decision_is_split_or_refused() {

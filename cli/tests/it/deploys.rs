@@ -294,6 +294,20 @@ fn a_permission_of_ours_that_is_missing_is_named() {
     place.deploy().failed(1, &["the permission s3:CreateBucket is missing"]);
 }
 
+#[test]
+fn an_image_that_is_not_there_is_told_with_where_it_is_missing() {
+    for (code, words) in [
+        ("ImageNotFoundException", "FAIL  image        team/runner has no image 7: push it"),
+        ("RepositoryNotFoundException", "there is no repository team/runner in account 111122223333 and eu-west-1"),
+    ] {
+        let place = Place::with(refusing("DescribeImages", code, "it does not exist"));
+        let uri = "111122223333.dkr.ecr.eu-west-1.amazonaws.com/team/runner:7";
+        write(&place.folder.path().join("self-runners.toml"), &CONFIG.replace("ghcr.io/acme/runner:1", uri));
+        let told = place.run(&["doctor"]);
+        assert!(told.code == 1 && told.out.contains(words), "{told:?}");
+    }
+}
+
 /// Before it is made, and not in the middle of it.
 #[test]
 fn doctor_tells_what_deploy_is_not_allowed() {

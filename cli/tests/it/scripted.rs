@@ -100,6 +100,9 @@ async fn answer(
     let target = headers.get("x-amz-target").and_then(|target| target.to_str().ok()?.rsplit('.').next());
     let call = action.or(target.map(str::to_owned)).unwrap_or_else(|| format!("{method} bucket"));
     if let Some([code, message]) = script.refused.get(call.as_str()) {
+        if target.is_some() {
+            return (StatusCode::BAD_REQUEST, json!({ "__type": code, "message": message }).to_string());
+        }
         let error = format!("<Error><Type>Sender</Type><Code>{code}</Code><Message>{message}</Message></Error>");
         let error = if call.ends_with("bucket") {
             format!("<Error><Code>{code}</Code><Message>{message}</Message></Error>")

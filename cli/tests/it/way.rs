@@ -99,6 +99,17 @@ fn where_nobody_listens_the_address_is_told() {
         .failed(1, &[&format!("{url} cannot be reached: Connection refused"), "look at network and proxy"]);
 }
 
+/// Of the right form, and of no place on earth. Asked through a proxy, so that no test asks for names outside.
+#[test]
+fn a_region_that_does_not_exist_is_doubted() {
+    let folder = folder();
+    write(&folder.path().join("self-runners.toml"), &CONFIG.replace("eu-west-1", "eu-mars-9"));
+    let (proxy, _) = answering("HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n".into());
+    let way = [KEY[0], KEY[1], ("HTTPS_PROXY", proxy.as_str()), ("NO_PROXY", "")];
+    status(&folder, &way, &[])
+        .failed(1, &["https://sts.eu-mars-9.amazonaws.com cannot be reached", "whether `eu-mars-9` is a Region"]);
+}
+
 #[test]
 fn a_wrong_clock_is_told() {
     let message = "Signature expired: 20261127T100000Z is now earlier than 20261127T110000Z";
