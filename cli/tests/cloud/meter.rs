@@ -2,7 +2,7 @@
 //! And between the machines and the API, whose answers it may lose.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     net::{IpAddr, SocketAddr},
     sync::{
         Arc, Mutex,
@@ -23,6 +23,9 @@ use tokio::net::TcpListener;
 /// Largest message that goes through: SQS's.
 const BODY_BYTES_MAX: usize = 2 * 1_048_576;
 
+/// No other word of a claim's answer is as long as the credentials in it.
+const CREDENTIALS_CHARS_MIN: usize = 60;
+
 /// What the functions are told to call themselves in their requests.
 pub(crate) const NAME_VARIABLE: &str = "AWS_SDK_UA_APP_ID";
 
@@ -36,12 +39,21 @@ pub(crate) struct Meter {
     http: Client,
     calls: Arc<Mutex<Calls>>,
     claims_to_lose: Arc<AtomicU32>,
+    events: Arc<Mutex<Vec<String>>>,
+    given: Arc<Mutex<BTreeSet<String>>>,
 }
 
 impl Meter {
     /// Listens; where.
     pub(crate) async fn begin(target: String, at: IpAddr) -> (Self, SocketAddr) {
-        let meter = Self { target, http: Client::new(), calls: Arc::default(), claims_to_lose: Arc::default() };
+        let meter = Self {
+            target,
+            http: Client::new(),
+            calls: Arc::default(),
+            claims_to_lose: Arc::default(),
+            events: Arc::default(),
+            given: Arc::default(),
+        };
         let listener = TcpListener::bind((at, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let router = Router::new().fallback(through).with_state(meter.clone());
@@ -52,6 +64,16 @@ impl Meter {
     /// What was counted so far.
     pub(crate) fn calls(&self) -> Calls {
         self.calls.lock().unwrap().clone()
+    }
+
+    /// All that was put into queues.
+    pub(crate) fn events(&self) -> String {
+        self.events.lock().unwrap().join("\n")
+    }
+
+    /// The credentials that machines were given.
+    pub(crate) fn given(&self) -> BTreeSet<String> {
+        self.given.lock().unwrap().clone()
     }
 
     /// The next claims are handled, and their answers lost.
@@ -68,6 +90,14 @@ impl Meter {
         let one_less = |left: u32| left.checked_sub(1);
         path.ends_with("/agent/v1/claim")
             && self.claims_to_lose.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less).is_ok()
+    }
+
+    /// Keeps what a test looks into.
+    fn keep(&self, headers: &HeaderMap, body: &[u8]) {
+        let target = headers.get("x-amz-target").and_then(|value| value.to_str().ok()).unwrap_or_default();
+        if target.starts_with("AmazonSQS.SendMessage") {
+            self.events.lock().unwrap().push(String::from_utf8_lossy(body).into_owned());
+        }
     }
 
     fn count(&self, headers: &HeaderMap) {
@@ -99,6 +129,7 @@ async fn through(State(meter): State<Meter>, request: Request<Body>) -> Response
     let Ok(body) = axum::body::to_bytes(body, BODY_BYTES_MAX).await else {
         return StatusCode::PAYLOAD_TOO_LARGE.into_response();
     };
+    meter.keep(&parts.headers, &body);
     let url = format!("{}{}", meter.target, parts.uri);
     let mut asked = meter.http.request(parts.method, url).body(body);
     for (name, value) in &parts.headers {
@@ -112,6 +143,11 @@ async fn through(State(meter): State<Meter>, request: Request<Body>) -> Response
         Ok(answer) => {
             let (status, headers) = (answer.status(), answer.headers().clone());
             let body = answer.bytes().await.unwrap_or_else(|_| Bytes::new());
+            if parts.uri.path().ends_with("/agent/v1/claim") {
+                let text = String::from_utf8_lossy(&body);
+                let words = text.split('"').filter(|word| word.len() > CREDENTIALS_CHARS_MIN);
+                meter.given.lock().unwrap().extend(words.map(str::to_owned));
+            }
             let mut response = (status, body).into_response();
             for (name, value) in
                 headers.iter().filter(|(name, _)| ![header::CONTENT_LENGTH, header::TRANSFER_ENCODING].contains(name))

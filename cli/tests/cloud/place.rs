@@ -192,6 +192,12 @@ impl Place {
         ask.body(format!("Action={action}")).send().await.unwrap().text().await.unwrap()
     }
 
+    /// What CloudFormation tells of a stage's stack.
+    pub(crate) async fn happened(&self, stage: &str) -> String {
+        self.query("cloudformation", &format!("DescribeStackEvents&StackName=self-runners-{stage}&Version=2010-05-15"))
+            .await
+    }
+
     /// The access key of a new user who may do what this policy says.
     pub(crate) async fn user(&self, name: &str, policy: &Value) -> [String; 2] {
         let policy = policy.to_string().replace('&', "%26");

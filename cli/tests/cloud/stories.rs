@@ -387,15 +387,19 @@ async fn poisoned(stages: &'static Stages) {
     site.until_nothing_is_left().await;
 }
 
-/// Templates, environments, tasks, rows and logs, after all that went before. The claim tokens in tasks are what machines
+/// Templates, environments, tasks, events, rows and logs, after all that went before. The claim tokens in tasks are what machines
 /// start with: they are nowhere else.
 async fn secrets(stages: &'static Stages) {
     for site in [&stages.dev, &stages.qa] {
         let tokens = site.told_to_tasks().await;
         assert!(!tokens.is_empty(), "no task is remembered");
-        let mut texts = site.settings().await;
-        texts.push(("template".into(), site.place.says_offline(&["template"], &site.config, "").1));
-        let mut quiet = Vec::new();
+        let given = site.gap.gate.given();
+        assert!(!given.is_empty(), "no machine was given its credentials");
+        let (texts, mut quiet): (Vec<_>, Vec<_>) =
+            site.settings().await.into_iter().partition(|(place, _)| place == "tasks");
+        quiet.push(("template".into(), site.place.says_offline(&["template"], &site.config, "").1));
+        quiet.push(("events in the queue".into(), site.place.meter.events()));
+        quiet.push(("events of the stack".into(), site.place.happened(site.stage).await));
         for function in ["WebhookHandlerGHA", "ScalerHandler", "SweepHandler", "AgentHandler"] {
             quiet.push((format!("log of {function}"), site.ask(&["logs", function, "--minutes", "600"]).1));
         }
@@ -408,7 +412,7 @@ async fn secrets(stages: &'static Stages) {
         }
         for (place, text) in texts.iter().chain(&quiet) {
             assert!(text.len() > 20, "{place} is empty: {text}");
-            for secret in [TOKEN, SECRET] {
+            for secret in [TOKEN, SECRET].into_iter().chain(given.iter().map(String::as_str)) {
                 assert!(!text.contains(secret), "{place} has a secret");
             }
         }
