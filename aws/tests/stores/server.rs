@@ -4,7 +4,10 @@ use std::{
     ffi::OsString,
     net::{SocketAddr, TcpListener, TcpStream},
     process::{Child, Command, Stdio},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -153,21 +156,23 @@ fn spawn(command: &mut Command, port: u16) -> Child {
     child
 }
 
-/// A way to a server on which every so many answers get lost, and the connection with them; its port.
-pub(crate) async fn lossy(port: u16, one_in: u32) -> u16 {
+/// A way to a server on which every so many answers get lost, and the connection with them; its port, and how many were.
+pub(crate) async fn lossy(port: u16, one_in: u32) -> (u16, Arc<AtomicU32>) {
+    let lost = Arc::new(AtomicU32::new(0));
+    let counted = lost.clone();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let way = listener.local_addr().unwrap().port();
     tokio::spawn(async move {
         while let Ok((caller, _)) = listener.accept().await {
             if let Ok(server) = tokio::net::TcpStream::connect(("127.0.0.1", port)).await {
-                tokio::spawn(carry(caller, server, one_in));
+                tokio::spawn(carry(caller, server, one_in, lost.clone()));
             }
         }
     });
-    way
+    (way, counted)
 }
 
-async fn carry(caller: tokio::net::TcpStream, server: tokio::net::TcpStream, one_in: u32) {
+async fn carry(caller: tokio::net::TcpStream, server: tokio::net::TcpStream, one_in: u32, lost: Arc<AtomicU32>) {
     let ((mut from_caller, mut to_caller), (mut from_server, mut to_server)) =
         (caller.into_split(), server.into_split());
     let there = async { tokio::io::copy(&mut from_caller, &mut to_server).await.map(drop) };
@@ -175,8 +180,12 @@ async fn carry(caller: tokio::net::TcpStream, server: tokio::net::TcpStream, one
         let mut bytes = vec![0; 65_536];
         loop {
             let count = from_server.read(&mut bytes).await?;
-            if count == 0 || fastrand::u32(0..one_in) == 0 {
+            if count == 0 {
                 return Ok::<(), std::io::Error>(());
+            }
+            if fastrand::u32(0..one_in) == 0 {
+                lost.fetch_add(1, Ordering::Relaxed);
+                return Ok(());
             }
             to_caller.write_all(&bytes[..count]).await?;
         }

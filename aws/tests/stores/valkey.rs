@@ -103,7 +103,7 @@ async fn a_killed_server_comes_back_with_all() {
 
 async fn lost_answers_lose_nothing() {
     let server = Server::valkey(&[]);
-    let url = format!("valkey://127.0.0.1:{}", lossy(server.port(), 50).await);
+    let url = format!("valkey://127.0.0.1:{}", lossy(server.port(), 50).await.0);
     let open = async || loop {
         if let Ok(store) = ValkeyStore::open(&url, "dev").await {
             return Arc::new(store) as Arc<dyn Store>;
